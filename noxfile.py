@@ -61,13 +61,13 @@ def dotnet(session: nox.Session) -> None:
 @nox.session
 def python(session: nox.Session) -> None:
     """Tests of the Python face and of real processes; those of the wheels are a session of their own."""
-    run_pytest(session, "python", "tests/python", "--ignore=tests/python/packaging")
+    run_pytest(session, "python", "tests/python", "--ignore=tests/python/distribution")
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build both wheels without a network, install them elsewhere, use them."""
-    run_pytest(session, "wheel", "tests/python/packaging")
+    run_pytest(session, "wheel", "tests/python/distribution")
 
 
 @nox.session
