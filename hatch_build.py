@@ -1,15 +1,15 @@
 """Build hook: publish the C# core into the package, unless what is there is up to date.
 
-Runs for wheels, editable installs and sdists. ``python hatch_build.py`` does the same by hand
-(``--check`` only tells "current" or "stale"). The .NET SDK is needed
-only when the sources differ from those that the published files were made of, so an sdist, which carries both, needs
-none.
+Runs for wheels, editable installs and sdists. ``python hatch_build.py`` does the same by hand, ``--check`` only tells
+"current" or "stale". The .NET SDK is needed only when the sources differ from those that the published files were made
+of, so an sdist, which carries both, needs none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parent
 PROJECT = ROOT / "dotnet" / "TransferQueue.Core"
 PUBLISHED = ROOT / "python" / "transferqueue" / "_dotnet"
 STAMP = PUBLISHED / "sources.sha256"
-RULES = ("Directory.Build.props", "Directory.Packages.props", "global.json", "hatch_build.py")
+VERSION = "python/transferqueue/_version.py"
+RULES = ("Directory.Build.props", "Directory.Packages.props", "global.json", "hatch_build.py", VERSION)
 SOURCES = (".cs", ".csproj", ".json")
 # Code compiled ahead of time starts faster; the same files run on every other platform by JIT.
 READY_TO_RUN = ("-r", "linux-x64", "--self-contained", "false", "-p:PublishReadyToRun=true")
@@ -72,22 +73,20 @@ def hash_sources() -> str:
     return digest.hexdigest()
 
 
+def read_release() -> str:
+    """The numbers of the version, e.g. "0.2.0" of "0.2.0rc1": what an assembly's version can say."""
+    match = re.search(r'__version__ = "(\d+\.\d+\.\d+)', (ROOT / VERSION).read_text(encoding="utf-8"))
+    if match is None:
+        raise SystemExit(f"transferqueue build: {VERSION}: no version like 1.2.3 in it")
+    return match.group(1)
+
+
 def publish(folder: Path) -> None:
     """Run ``dotnet publish`` into `folder`, compiled ahead of time where the compiler for that can be had."""
     if shutil.which("dotnet") is None:
         raise SystemExit("transferqueue build: no .NET SDK: install the .NET 10 SDK and put `dotnet` on PATH")
-    command = [
-        "dotnet",
-        "publish",
-        str(PROJECT),
-        "-c",
-        "Release",
-        "-o",
-        str(folder),
-        "-v",
-        "quiet",
-        "--nologo",
-    ]
+    command = ["dotnet", "publish", str(PROJECT), "-c", "Release", "-o", str(folder)]
+    command += ["-v", "quiet", "--nologo", f"-p:Version={read_release()}"]
     first = subprocess.run([*command, *READY_TO_RUN], capture_output=True, text=True, check=False)
     if first.returncode == 0:
         return
