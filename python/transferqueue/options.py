@@ -1,0 +1,355 @@
+"""What ``init`` can be told: immutable values, read from None, a dict or an omegaconf DictConfig.
+
+The sections ``controller``, ``backend``, ``metrics`` have the peer's names; the section ``transferqueue`` is ours.
+Keys that we don't know are kept in the merged configuration and otherwise ignored, because trainers put keys of their
+own there.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+
+logger = logging.getLogger("transferqueue.options")
+
+SAMPLER_NAMES = ("SequentialSampler", "GRPOGroupNSampler", "RankAwareSampler", "SeqlenBalancedSampler")
+#: What stands where the caller's configuration says nothing.
+DEFAULTS: dict[str, Any] = {
+    "metrics": {"enabled": False, "port": 0},
+    "controller": {"sampler": "SequentialSampler", "polling_mode": False, "zmq_info": None},
+    "backend": {
+        "storage_backend": "SimpleStorage",
+        "SimpleStorage": {"total_storage_size": None, "num_data_storage_units": 2, "zmq_info": None},
+    },
+    "transferqueue": {
+        "address": None,
+        "job": None,
+        "listen": None,
+        "capacity_bytes": None,
+        "allow_pickle": True,
+        "timeout_s": 30.0,
+        "connect_timeout_s": 10.0,
+        "start_timeout_s": 60.0,
+        "log_file": None,
+        "token_file": None,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerOptions:
+    """Section ``controller``: how batches are picked.
+
+    Parameters
+    ----------
+    sampler
+        Name of the sampler; default SequentialSampler. In a configuration also one of our classes, or an instance.
+    sampler_arguments
+        The sampler's constructor arguments, taken from an instance's public attributes.
+    polling_mode
+        A fetch that finds too few rows returns an empty batch at once (True), or waits (False, the default).
+    """
+
+    sampler: str = "SequentialSampler"
+    sampler_arguments: Mapping[str, Any] = field(default_factory=dict)
+    polling_mode: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageOptions:
+    """Section ``backend.SimpleStorage``: how much is held.
+
+    Parameters
+    ----------
+    total_storage_size
+        Rows that may be stored at a time, > 0; None, the default, sets no limit on their number.
+    num_data_storage_units
+        Storage units that share the rows, > 0; default 2.
+    """
+
+    total_storage_size: int | None = None
+    num_data_storage_units: int = 2
+
+    def __post_init__(self) -> None:
+        require_positive("backend.SimpleStorage.total_storage_size", self.total_storage_size)
+        require_positive("backend.SimpleStorage.num_data_storage_units", self.num_data_storage_units)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsOptions:
+    """Section ``metrics``: the HTTP endpoint for counters.
+
+    Parameters
+    ----------
+    enabled
+        Serve the endpoint; default False.
+    port
+        TCP port; 0, the default, takes a free one.
+    """
+
+    enabled: bool = False
+    port: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SidecarOptions:
+    """Section ``transferqueue``: where the sidecar is and what it may use.
+
+    Parameters
+    ----------
+    address
+        Attach to this address, ``unix:///path`` or ``tcp://host:port``, and to no other; default None.
+    job
+        Name of the job whose processes share a sidecar; default None: found as ``_meeting`` says.
+    listen
+        Also serve other hosts on this address, ``tcp://host:port`` (port 0: a free one); default None: no TCP at all.
+    capacity_bytes
+        Memory for columns, in bytes, > 0; None, the default: half of the smaller of free memory and the cgroup's limit.
+    allow_pickle
+        Objects that no typed codec covers are pickled by the client (True, the default) or refused.
+    timeout_s
+        Seconds that a call waits for its answer, > 0; default 30.
+    connect_timeout_s
+        Seconds that ``init`` tries an explicit address, > 0; default 10.
+    start_timeout_s
+        Seconds that ``init`` waits for a sidecar to be ready, > 0; default 60.
+    log_file
+        The sidecar appends its log here, and the file stays; default None: a file that goes with the sidecar.
+    token_file
+        File with the job's token in hex, for TCP; default None: the environment variable ``TRANSFERQUEUE_TOKEN``.
+    """
+
+    address: str | None = None
+    job: str | None = None
+    listen: str | None = None
+    capacity_bytes: int | None = None
+    allow_pickle: bool = True
+    timeout_s: float = 30.0
+    connect_timeout_s: float = 10.0
+    start_timeout_s: float = 60.0
+    log_file: str | None = None
+    token_file: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("capacity_bytes", "timeout_s", "connect_timeout_s", "start_timeout_s"):
+            require_positive(f"transferqueue.{name}", getattr(self, name))
+        if self.listen is not None and not self.listen.startswith("tcp://"):
+            raise InvalidArgumentError(f"transferqueue.listen: {self.listen!r} is not of the form tcp://host:port")
+        if self.address is not None and not self.address.startswith(("unix://", "tcp://")):
+            raise InvalidArgumentError(
+                f"transferqueue.address: {self.address!r} is neither unix:///path nor tcp://host:port"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """All that ``init`` can be told.
+
+    Parameters
+    ----------
+    controller, storage, metrics, sidecar
+        The sections; each defaults to its defaults.
+    pre_allocated_rows
+        Rows that every new partition reserves, >= 0; default 1. From ``TQ_PRE_ALLOC_SAMPLE_NUM`` only.
+    """
+
+    controller: ControllerOptions = field(default_factory=ControllerOptions)
+    storage: StorageOptions = field(default_factory=StorageOptions)
+    metrics: MetricsOptions = field(default_factory=MetricsOptions)
+    sidecar: SidecarOptions = field(default_factory=SidecarOptions)
+    pre_allocated_rows: int = 1
+
+    @classmethod
+    def read(cls, conf: Any = None, environment: Mapping[str, str] | None = None) -> Options:
+        """Read options from a configuration.
+
+        Parameters
+        ----------
+        conf
+            None, a dict or a DictConfig.
+        environment
+            Variables; default None: those of the process.
+
+        Raises
+        ------
+        InvalidTypeError, InvalidArgumentError
+            A value of a wrong type or out of range; the message names its key.
+        """
+        conf = require_mapping("conf", conf)
+        backend = require_mapping("backend", conf.get("backend"))
+        warn_of_other_backend(backend)
+        return cls(
+            controller=read_controller(require_mapping("controller", conf.get("controller"))),
+            storage=read_section(StorageOptions, "backend.SimpleStorage", backend.get("SimpleStorage")),
+            metrics=read_section(MetricsOptions, "metrics", conf.get("metrics")),
+            sidecar=read_section(SidecarOptions, "transferqueue", conf.get("transferqueue")),
+            pre_allocated_rows=read_pre_allocated_rows(os.environ if environment is None else environment),
+        )
+
+
+def merge(conf: Any = None) -> Any:
+    """The configuration with our defaults below it, of the type of `conf`.
+
+    Parameters
+    ----------
+    conf
+        None, a dict or a DictConfig. Not changed. None gives a DictConfig where omegaconf is installed, else a dict.
+    """
+    if conf is None:
+        try:
+            from omegaconf import OmegaConf
+        except ImportError:
+            return copy.deepcopy(DEFAULTS)
+        return OmegaConf.create(copy.deepcopy(DEFAULTS), flags={"allow_objects": True})
+    if type(conf).__module__.partition(".")[0] == "omegaconf":
+        return merge_omegaconf(conf)
+    return merge_dicts(DEFAULTS, require_mapping("conf", conf))
+
+
+def merge_omegaconf(conf: Any) -> Any:
+    """A new DictConfig of our defaults and `conf` above them."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        # A section of a larger configuration may point outside itself; merged, it has no outside any more.
+        conf = OmegaConf.create(OmegaConf.to_container(conf, resolve=True), flags={"allow_objects": True})
+    except OmegaConfBaseException:
+        logger.debug("configuration: some interpolations can't be resolved; they are kept as they are")
+    return OmegaConf.merge(OmegaConf.create(copy.deepcopy(DEFAULTS), flags={"allow_objects": True}), conf)
+
+
+def merge_dicts(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """A new dict with the entries of both, dicts merged likewise; `above` wins."""
+    merged = {key: copy.deepcopy(value) for key, value in below.items()}
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(value, Mapping):
+            merged[key] = merge_dicts(under if isinstance(under, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_controller(section: Mapping[str, Any]) -> ControllerOptions:
+    """Read the section ``controller``; a sampler may be a name, one of our classes or an instance of one."""
+    sampler = section.get("sampler")
+    name, arguments = describe_sampler("SequentialSampler" if sampler is None else sampler)
+    polling_mode = section.get("polling_mode")
+    return ControllerOptions(
+        sampler=name,
+        sampler_arguments=arguments,
+        polling_mode=False if polling_mode is None else read_bool("controller.polling_mode", polling_mode),
+    )
+
+
+def describe_sampler(sampler: Any) -> tuple[str, dict[str, Any]]:
+    """The name and the constructor arguments of a sampler that the core has.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is no such sampler, or it is Python code of the user's own.
+    """
+    if isinstance(sampler, str):
+        name, arguments, ours = sampler, {}, True
+    else:
+        made = sampler if isinstance(sampler, type) else type(sampler)
+        name, ours = made.__name__, made.__module__.partition(".")[0] == "transferqueue"
+        public = {} if isinstance(sampler, type) else getattr(sampler, "__dict__", {})
+        arguments = {key: value for key, value in public.items() if not key.startswith("_")}
+    if ours and name in SAMPLER_NAMES:
+        return name, arguments
+    raise InvalidArgumentError(
+        f"controller.sampler: Could not find sampler {name!r} among those of the core; there are "
+        f"{', '.join(SAMPLER_NAMES)}; samplers written in Python are not served by this version"
+    )
+
+
+def read_section(cls: type[Any], path: str, section: Any) -> Any:
+    """Read a section whose keys are the fields of the dataclass `cls`; a missing or null key takes its default."""
+    section = require_mapping(path, section)
+    values = {}
+    for entry in fields(cls):
+        value = section.get(entry.name)
+        if value is not None:
+            values[entry.name] = READERS[str(entry.type).removesuffix(" | None")](f"{path}.{entry.name}", value)
+    if cls is SidecarOptions:
+        unknown = sorted(set(section) - {entry.name for entry in fields(cls)})
+        if unknown:
+            logger.warning("configuration: no option %s; ignored", ", ".join(f"{path}.{name}" for name in unknown))
+    return cls(**values)
+
+
+def require_mapping(path: str, value: Any) -> Mapping[str, Any]:
+    """`value` if it is a mapping, an empty one for None."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidTypeError(f"{path}: {type(value).__name__} given; it must be None, a dict or a DictConfig")
+    return value
+
+
+def require_positive(path: str, value: float | None) -> None:
+    """Refuse a number that is not > 0; None is no number."""
+    if value is not None and not value > 0:
+        raise InvalidArgumentError(f"{path}: {value} given; it must be > 0")
+
+
+def read_bool(path: str, value: Any) -> bool:
+    """A truth value."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidTypeError(f"{path}: {value!r} given; it must be true or false")
+
+
+def read_int(path: str, value: Any) -> int:
+    """A whole number; 1e5, as YAML reads it, is one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise InvalidTypeError(f"{path}: {value!r} given; it must be a whole number")
+
+
+def read_float(path: str, value: Any) -> float:
+    """A number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise InvalidTypeError(f"{path}: {value!r} given; it must be a number")
+
+
+def read_str(path: str, value: Any) -> str:
+    """A text."""
+    if isinstance(value, str):
+        return value
+    raise InvalidTypeError(f"{path}: {value!r} given; it must be a string")
+
+
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    "bool": read_bool,
+    "int": read_int,
+    "float": read_float,
+    "str": read_str,
+}
+
+
+def read_pre_allocated_rows(environment: Mapping[str, str]) -> int:
+    """Rows that every new partition reserves, from ``TQ_PRE_ALLOC_SAMPLE_NUM``."""
+    text = environment.get("TQ_PRE_ALLOC_SAMPLE_NUM", "1").strip()
+    if not text.isdecimal():
+        raise InvalidArgumentError(f"TQ_PRE_ALLOC_SAMPLE_NUM: {text!r} given; it must be a whole number >= 0")
+    return int(text)
+
+
+def warn_of_other_backend(backend: Mapping[str, Any]) -> None:
+    """Say that a backend of the peer's is not used."""
+    name = backend.get("storage_backend") or "SimpleStorage"
+    if name != "SimpleStorage":
+        logger.warning("backend.storage_backend: %r is not served here; rows are held by the sidecar itself", name)
