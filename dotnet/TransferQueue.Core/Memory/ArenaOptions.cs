@@ -1,0 +1,33 @@
+namespace TransferQueue.Memory;
+
+/// <summary>How an <see cref="Arena"/> takes memory from the system. Immutable.</summary>
+internal sealed record ArenaOptions
+{
+    private readonly long _capacityBytes;
+    private readonly long _segmentBytes = 1L << 40;
+    private readonly long _growthBytes = 64L << 20;
+
+    /// <summary>Most bytes that the arena ever takes; rounded up to whole pages. Required, &gt; 0.</summary>
+    public required long CapacityBytes
+    {
+        get => _capacityBytes;
+        init => _capacityBytes = Positive(value, nameof(CapacityBytes));
+    }
+
+    /// <summary>Address room of one segment; a larger extent gets a larger segment. Default 1 TiB, so usually there is one segment.</summary>
+    public long SegmentBytes
+    {
+        get => _segmentBytes;
+        init => _segmentBytes = Positive(value, nameof(SegmentBytes));
+    }
+
+    /// <summary>Bytes that are taken from the system at once. Default 64 MiB.</summary>
+    public long GrowthBytes
+    {
+        get => _growthBytes;
+        init => _growthBytes = Positive(value, nameof(GrowthBytes));
+    }
+
+    private static long Positive(long value, string name) =>
+        value > 0 ? value : throw new InvalidArgumentException($"arena: {name} is {value}; it must be positive");
+}

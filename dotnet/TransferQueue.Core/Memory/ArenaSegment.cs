@@ -1,0 +1,94 @@
+using TransferQueue.Memory.Native;
+
+namespace TransferQueue.Memory;
+
+/// <summary>One memfd of an <see cref="Arena"/> and its map. The arena owns fd and map; whoever needs the fd for longer duplicates it.</summary>
+internal sealed unsafe class ArenaSegment : IDisposable
+{
+    private ArenaSegment(int number, int fd, byte* map, long length)
+    {
+        Number = number;
+        Fd = fd;
+        Map = map;
+        Length = length;
+    }
+
+    /// <summary>The number in <see cref="Columns.ExtentRef.Segment"/>, from 0.</summary>
+    public int Number { get; }
+
+    /// <summary>The memfd; −1 after the end.</summary>
+    public int Fd { get; private set; }
+
+    /// <summary>The shared, writable map of the whole segment.</summary>
+    public byte* Map { get; private set; }
+
+    /// <summary>Bytes of the file and of the map; only the first <see cref="CommittedBytes"/> have memory.</summary>
+    public long Length { get; }
+
+    /// <summary>Bytes from the start that have memory.</summary>
+    public long CommittedBytes { get; private set; }
+
+    /// <summary>Makes a segment of <paramref name="length"/> bytes, without memory yet.</summary>
+    internal static ArenaSegment Create(int number, long length)
+    {
+        int fd;
+        fixed (byte* name = "transferqueue-arena\0"u8)
+            fd = Errno.Check(Libc.memfd_create(name, Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING), "arena: memfd_create");
+        try
+        {
+            Errno.Check(Libc.ftruncate(fd, length), $"arena: segment of {length} bytes");
+            Errno.Check(Libc.fcntl(fd, Libc.F_ADD_SEALS, Libc.F_SEAL_SHRINK), "arena: sealing a segment");
+            return new ArenaSegment(number, fd, MapShared(fd, length), length);
+        }
+        catch (TransferQueueException)
+        {
+            _ = Libc.close(fd);
+            throw;
+        }
+    }
+
+    /// <summary>Takes memory behind what is taken: <paramref name="wished"/> bytes, or <paramref name="needed"/> if the system hasn't more.</summary>
+    /// <returns>Bytes taken.</returns>
+    /// <exception cref="StorageFullException">The system has not even the needed bytes.</exception>
+    internal long Commit(long wished, long needed, long committed, long capacity)
+    {
+        foreach (long bytes in (ReadOnlySpan<long>)[wished, needed])
+        {
+            int result;
+            do
+                result = Libc.fallocate(Fd, 0, CommittedBytes, bytes);
+            while (result < 0 && Errno.Last == Errno.EINTR);
+            if (result == 0)
+            {
+                CommittedBytes += bytes;
+                return bytes;
+            }
+            int errno = Errno.Last;
+            if (errno is not (Errno.ENOMEM or Errno.ENOSPC))
+                throw Errno.ToException($"arena: taking {bytes} bytes", errno);
+        }
+        throw new StorageFullException(
+            $"arena: {needed} more bytes of shared memory asked, the system has none left; {committed} of {capacity} bytes are taken; "
+            + "clear partitions, or lower the capacity and leave more memory free");
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Fd < 0)
+            return;
+        _ = Libc.munmap(Map, (nuint)Length);
+        _ = Libc.close(Fd);
+        Map = null;
+        Fd = -1;
+    }
+
+    private static byte* MapShared(int fd, long length)
+    {
+        void* map = Libc.mmap(null, (nuint)length, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED | Libc.MAP_NORESERVE, fd, 0);
+        if (map == Libc.MAP_FAILED)
+            throw Errno.ToException($"arena: mapping {length} bytes");
+        _ = Libc.madvise(map, (nuint)length, Libc.MADV_DONTDUMP); // a core dump of the sidecar would else carry the batches
+        return (byte*)map;
+    }
+}
