@@ -126,3 +126,12 @@ def test_console_script_is_installed(package_wheel: Path, environment: Environme
 def read_contents(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_every_assembly_in_the_wheel_is_in_the_notices(package_wheel: Path) -> None:
+    with zipfile.ZipFile(package_wheel) as wheel:
+        [notices] = [name for name in wheel.namelist() if name.endswith("licenses/THIRD_PARTY_NOTICES.md")]
+        text = wheel.read(notices).decode()
+        foreign = [Path(name).stem for name in wheel.namelist() if name.endswith(".dll")]
+    foreign.remove("TransferQueue.Core")
+    assert [name for name in foreign if name not in text] == []
