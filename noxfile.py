@@ -14,6 +14,7 @@ nox.options.error_on_missing_interpreters = True
 ROOT = Path(__file__).parent
 REPORTS = ROOT / ".nox" / "reports"
 CORE_TESTS = "tests/dotnet/TransferQueue.Core.Tests"
+CORE_TESTS_LIMIT = "15m"  # a hang ends as a failure, long before CI's own limit
 LARGEST = 10
 
 
@@ -47,15 +48,10 @@ def dotnet(session: nox.Session) -> None:
     """Tests of the core in C#."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     (REPORTS / "dotnet.xml").unlink(missing_ok=True)
-    session.run("dotnet", "build", CORE_TESTS, "-v", "quiet", "--nologo", external=True)
-    report = (
-        "--results-directory",
-        str(REPORTS),
-        "--report-xunit-junit",
-        "--report-xunit-junit-filename",
-        "dotnet.xml",
-    )
-    session.run("dotnet", "test", "--project", CORE_TESTS, "--no-build", *report, *session.posargs, external=True)
+    session.run("dotnet", "build", "TransferQueue.sln", "-v", "quiet", "--nologo", external=True)
+    options = ["--timeout", CORE_TESTS_LIMIT, "--results-directory", str(REPORTS)]
+    options += ["--report-xunit-junit", "--report-xunit-junit-filename", "dotnet.xml"]
+    session.run("dotnet", "test", "--project", CORE_TESTS, "--no-build", *options, *session.posargs, external=True)
 
 
 @nox.session
