@@ -1,0 +1,310 @@
+"""The key-value face: rows named by the caller, in partitions.
+
+Every function is plain and lives at the root of the package. It attaches to the job's sidecar at its first use; without one it raises
+NotRunningError, which says how to start one. The ``async_`` functions are the same as coroutines, on any event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from transferqueue import _operations, _session
+from transferqueue._operations import Operation
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+from transferqueue.meta import KVBatchMeta
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+
+Parser = Callable[[Any], Any]
+
+
+def _one_row(fields: Any) -> Any:
+    """Columns of one row: a tensor gets a row dimension, anything else becomes one object."""
+    import torch
+    from tensordict import TensorDictBase
+
+    if fields is None:
+        return None
+    if isinstance(fields, TensorDictBase):
+        return _columns(fields, 1)
+    if not isinstance(fields, dict):
+        raise _FieldsType(f"`fields` can only be dict or TensorDict: {type(fields).__name__} given")
+    columns: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, torch.Tensor):
+            if value.is_nested:
+                raise InvalidArgumentError(
+                    f"field {name!r}: a nested tensor has many rows; Please use (async)kv_batch_put for batch operation"
+                )
+            columns[name] = value.unsqueeze(0)
+        else:
+            columns[name] = [value]
+    return columns
+
+
+class _FieldsType(InvalidTypeError, InvalidArgumentError):
+    """A wrong type of `fields`: the peer raises ValueError, others expect TypeError."""
+
+
+def _columns(fields: Any, rows: int) -> Any:
+    """Check a TensorDict of many rows."""
+    from tensordict import TensorDictBase
+
+    if fields is None:
+        return None
+    if not isinstance(fields, TensorDictBase):
+        raise _FieldsType(f"`fields` can only be a TensorDict: {type(fields).__name__} given")
+    if not fields.batch_size or fields.batch_size[0] != rows:
+        raise InvalidArgumentError(
+            f"fields: batch size {list(fields.batch_size)} for {rows} keys; the first dimension must be the number of keys"
+        )
+    return fields
+
+
+def _put_operation(
+    keys: list[str], partition_id: str, columns: Any, tags: Sequence[Mapping[str, Any]] | None, parser: Parser | None
+) -> Operation[KVBatchMeta]:
+    if columns is None and tags is None:
+        raise InvalidArgumentError("Please provide at least one parameter of `fields` and `tag(s)`: both are None")
+    if columns is not None:
+        columns = _operations.parsed_fields(columns, parser)
+    return _operations.kv_put(keys, partition_id, columns, tags)
+
+
+def _single_put(
+    key: str, partition_id: str, fields: Any, tag: Mapping[str, Any] | None, parser: Parser | None
+) -> Operation[KVBatchMeta]:
+    if not isinstance(key, str):
+        raise InvalidTypeError(f"key: {key!r} is a {type(key).__name__}; a key is a str")
+    return _put_operation([key], partition_id, _one_row(fields), None if tag is None else [tag], parser)
+
+
+def _batch_put(
+    keys: list[str] | str, partition_id: str, fields: Any, tags: Sequence[Mapping[str, Any]] | None, parser: Parser | None
+) -> Operation[KVBatchMeta]:
+    rows = _operations.check_keys(keys, unique=True)
+    return _put_operation(rows, partition_id, _columns(fields, len(rows)), tags, parser)
+
+
+def _batch_get(
+    keys: list[str] | str, partition_id: str, select_fields: list[str] | str | None, layout: str, copy: bool | None
+) -> Operation[TensorDict]:
+    rows = _operations.check_keys(keys, unique=False)
+    names = None if select_fields is None else _operations.check_names(select_fields, "select_fields")
+    return _operations.kv_get(rows, partition_id, names, layout=layout, copy=copy)
+
+
+def _get_by_meta(
+    meta: KVBatchMeta, select_fields: list[str] | str | None, layout: str, copy: bool | None
+) -> Operation[TensorDict]:
+    if meta.partition_id is None:
+        raise InvalidArgumentError("kv_batch_get_by_meta: meta.partition_id is None; it must name the partition")
+    names = meta.fields if select_fields is None else _operations.check_names(select_fields, "select_fields")
+    missing = [name for name in names or () if name not in (meta.fields or ())]
+    if select_fields is not None and missing:
+        raise InvalidArgumentError(f"select_fields {missing} not found in meta.fields {meta.fields}")
+    return _batch_get(meta.keys, meta.partition_id, names, layout, copy)
+
+
+def kv_put(
+    key: str,
+    partition_id: str,
+    fields: TensorDict | dict[str, Any] | None = None,
+    tag: dict[str, Any] | None = None,
+    data_parser: Parser | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> KVBatchMeta:
+    """Write columns and/or the tag of one row.
+
+    Parameters
+    ----------
+    key : str
+        The row's name in the partition; unknown ones are registered.
+    partition_id : str
+        The partition; made if it is not there.
+    fields : dict or TensorDict, optional
+        The row's values: a tensor is the row itself (no batch dimension), anything else is stored as one object. A TensorDict has
+        batch size [1].
+    tag : dict, optional
+        Entries merged into the row's tag.
+    data_parser : callable, optional
+        ``dict -> dict`` of the columns, run here before they are copied.
+    timeout_s : float, optional
+        Seconds to wait; default that of the client.
+
+    Returns
+    -------
+    KVBatchMeta
+        The key, its whole tag and the fields that the row has now, sorted.
+
+    Raises
+    ------
+    InvalidArgumentError, InvalidTypeError, SchemaMismatchError, StorageFullError
+        Nothing was registered or written.
+    """
+    return _session.client()._send(_single_put(key, partition_id, fields, tag, data_parser), timeout_s)
+
+
+def kv_batch_put(
+    keys: list[str] | str,
+    partition_id: str,
+    fields: TensorDict | None = None,
+    tags: list[dict[str, Any]] | None = None,
+    data_parser: Parser | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> KVBatchMeta:
+    """Write columns and/or tags of many rows; all of it becomes visible in one step.
+
+    Parameters
+    ----------
+    keys : list of str
+        The rows, B of them, each once.
+    partition_id : str
+        The partition; made if it is not there.
+    fields : TensorDict, optional
+        Columns of B rows. New fields are added to these rows, fields that are there are replaced.
+    tags : list of dict, optional
+        B dicts, merged into the rows' tags.
+    data_parser, timeout_s
+        As in `kv_put`.
+
+    Returns
+    -------
+    KVBatchMeta
+        The keys, their whole tags and the fields that all of the rows have now, sorted.
+
+    Raises
+    ------
+    InvalidArgumentError, InvalidTypeError, SchemaMismatchError, StorageFullError
+        Nothing was registered or written.
+    """
+    return _session.client()._send(_batch_put(keys, partition_id, fields, tags, data_parser), timeout_s)
+
+
+def kv_batch_get(
+    keys: list[str] | str,
+    partition_id: str,
+    select_fields: list[str] | str | None = None,
+    *,
+    layout: str = "jagged",
+    copy: bool | None = None,
+    timeout_s: float | None = None,
+) -> TensorDict:
+    """Read columns of rows, in the order of `keys`; unknown keys are dropped.
+
+    Parameters
+    ----------
+    keys : list of str
+        The rows.
+    partition_id : str
+        The partition.
+    select_fields : list of str, optional
+        The fields; unknown ones are ignored. Default: the fields that all of the rows have.
+    layout : {"jagged", "dense"}, default "jagged"
+        What a column of rows with one shape of at least one dimension becomes.
+    copy : bool, optional
+        True: memory of the caller's own; False: never copy; None: whichever is faster.
+    timeout_s : float, optional
+        Seconds to wait; default that of the client.
+
+    Raises
+    ------
+    InvalidArgumentError
+        None of the keys, or no such partition; or a field is not ready in some row.
+    """
+    return _session.client()._send(_batch_get(keys, partition_id, select_fields, layout, copy), timeout_s)
+
+
+def kv_batch_get_by_meta(
+    meta: KVBatchMeta,
+    select_fields: list[str] | str | None = None,
+    *,
+    layout: str = "jagged",
+    copy: bool | None = None,
+    timeout_s: float | None = None,
+) -> TensorDict:
+    """Read the rows and fields that a KVBatchMeta names, or some of its fields.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The meta has no partition, `select_fields` names a field that it does not have, or as for `kv_batch_get`.
+    """
+    return _session.client()._send(_get_by_meta(meta, select_fields, layout, copy), timeout_s)
+
+
+def kv_list(partition_id: str | None = None, *, timeout_s: float | None = None) -> dict[str, dict[str, Any]]:
+    """Return ``{partition: {key: tag}}``, keys in the order in which they were first put; ``{}`` for an unknown partition."""
+    return _session.client()._send(_operations.kv_list(partition_id), timeout_s)
+
+
+def kv_clear(keys: list[str] | str, partition_id: str, *, timeout_s: float | None = None) -> None:
+    """Remove rows; unknown keys and partitions are ignored, readers that hold the rows' tensors keep them."""
+    rows = _operations.check_keys(keys, unique=False)
+    _session.client()._send(_operations.kv_clear(rows, partition_id), timeout_s)
+
+
+async def async_kv_put(
+    key: str,
+    partition_id: str,
+    fields: TensorDict | dict[str, Any] | None = None,
+    tag: dict[str, Any] | None = None,
+    data_parser: Parser | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> KVBatchMeta:
+    """`kv_put` as a coroutine."""
+    return await _session.client()._send_async(_single_put(key, partition_id, fields, tag, data_parser), timeout_s)
+
+
+async def async_kv_batch_put(
+    keys: list[str] | str,
+    partition_id: str,
+    fields: TensorDict | None = None,
+    tags: list[dict[str, Any]] | None = None,
+    data_parser: Parser | None = None,
+    *,
+    timeout_s: float | None = None,
+) -> KVBatchMeta:
+    """`kv_batch_put` as a coroutine."""
+    return await _session.client()._send_async(_batch_put(keys, partition_id, fields, tags, data_parser), timeout_s)
+
+
+async def async_kv_batch_get(
+    keys: list[str] | str,
+    partition_id: str,
+    select_fields: list[str] | str | None = None,
+    *,
+    layout: str = "jagged",
+    copy: bool | None = None,
+    timeout_s: float | None = None,
+) -> TensorDict:
+    """`kv_batch_get` as a coroutine."""
+    return await _session.client()._send_async(_batch_get(keys, partition_id, select_fields, layout, copy), timeout_s)
+
+
+async def async_kv_batch_get_by_meta(
+    meta: KVBatchMeta,
+    select_fields: list[str] | str | None = None,
+    *,
+    layout: str = "jagged",
+    copy: bool | None = None,
+    timeout_s: float | None = None,
+) -> TensorDict:
+    """`kv_batch_get_by_meta` as a coroutine."""
+    return await _session.client()._send_async(_get_by_meta(meta, select_fields, layout, copy), timeout_s)
+
+
+async def async_kv_list(partition_id: str | None = None, *, timeout_s: float | None = None) -> dict[str, dict[str, Any]]:
+    """`kv_list` as a coroutine."""
+    return await _session.client()._send_async(_operations.kv_list(partition_id), timeout_s)
+
+
+async def async_kv_clear(keys: list[str] | str, partition_id: str, *, timeout_s: float | None = None) -> None:
+    """`kv_clear` as a coroutine."""
+    rows = _operations.check_keys(keys, unique=False)
+    await _session.client()._send_async(_operations.kv_clear(rows, partition_id), timeout_s)

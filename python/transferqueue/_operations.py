@@ -1,0 +1,425 @@
+"""One function per operation: it makes the request and knows how to read the reply.
+
+An `Operation` is a message that has not been sent yet. The blocking and the ``async_`` face send the same object, so that neither
+has logic of its own. ``docs/wire.md`` section 3 has the messages.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgpack
+
+from transferqueue import _tags, _tensors
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+from transferqueue.meta import BatchMeta, KVBatchMeta
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+    from torch import Tensor
+
+    from transferqueue._core import ReplyMessage
+
+T = TypeVar("T")
+
+FETCH_MODES = ("fetch", "insert", "force_fetch")
+
+
+class MessageType(enum.IntEnum):
+    """The request types of the wire."""
+
+    PING = 2
+    PUT = 10
+    GET = 11
+    META = 12
+    RETRIEVE_META = 13
+    RETRIEVE_KEYS = 14
+    LIST = 15
+    CLEAR_KEYS = 16
+    CLEAR_ROWS = 17
+    CLEAR_PARTITION = 18
+    SET_TAGS = 19
+    PRODUCTION_STATUS = 20
+    CONSUMPTION_STATUS = 21
+    RESET_CONSUMPTION = 22
+    PARTITIONS = 23
+    STATS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """A request with the reader of its reply.
+
+    Attributes
+    ----------
+    type : MessageType
+        What is asked for.
+    header : bytes
+        The packed MessagePack map.
+    read : callable
+        Turns the reply into the result; runs in the caller's thread.
+    frames : sequence of (address, length)
+        The payload, one pair per column.
+    keep : object
+        Owner of the payload's memory; must live until the reply has come.
+    """
+
+    type: MessageType
+    header: bytes
+    read: Callable[[ReplyMessage], T]
+    frames: Sequence[tuple[int, int]] = ()
+    keep: object = field(default=None, repr=False)
+
+
+def _ignore(_: ReplyMessage) -> None:
+    return None
+
+
+def _header(reply: ReplyMessage) -> dict[str, Any]:
+    header: dict[str, Any] = msgpack.unpackb(reply.header, strict_map_key=False)
+    return header
+
+
+def _pack(**header: object) -> bytes:
+    packed: bytes = msgpack.packb({name: value for name, value in header.items() if value is not None})
+    return packed
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+def check_name(value: object, what: str) -> str:
+    """Return a partition's, task's or field's name, or raise InvalidTypeError / InvalidArgumentError."""
+    if not isinstance(value, str):
+        raise InvalidTypeError(f"{what}: {value!r} is a {type(value).__name__}; give a str")
+    if not value:
+        raise InvalidArgumentError(f"{what}: '' names nothing; give a str of at least one character")
+    return value
+
+
+def check_names(values: object, what: str) -> list[str]:
+    """Return a list of names; one str stands for a list of itself."""
+    names = [values] if isinstance(values, str) else values
+    if not isinstance(names, Sequence) or isinstance(names, bytes):
+        raise InvalidTypeError(f"{what}: {values!r} is a {type(values).__name__}; give a str or a list of str")
+    return [check_name(name, what) for name in names]
+
+
+def check_keys(keys: object, *, unique: bool) -> list[str]:
+    """Return the keys as a list; one str stands for a list of itself."""
+    if isinstance(keys, str):
+        return [keys]
+    if not isinstance(keys, Sequence) or isinstance(keys, bytes):
+        raise InvalidTypeError(f"keys: {type(keys).__name__} given; give a str or a list of str")
+    if len(keys) == 0:
+        raise InvalidArgumentError("Received an empty list as keys: 0 keys given; give at least one")
+    rows = list(keys)
+    for key in rows:
+        if not isinstance(key, str):
+            raise InvalidTypeError(f"keys: {key!r} is a {type(key).__name__}; keys are str")
+    if unique and len(set(rows)) != len(rows):
+        twice = next(key for at, key in enumerate(rows) if key in rows[:at])
+        raise InvalidArgumentError(f"Got duplicated keys.: {twice!r} stands twice among {len(rows)} keys")
+    return rows
+
+
+def _packed_keys(keys: Sequence[str]) -> dict[str, object]:
+    joined = "\0".join(keys)
+    if joined.count("\0") != len(keys) - 1:
+        raise InvalidArgumentError("keys: a key contains the character NUL; keys may hold any other")
+    return {"n": len(keys), "k": joined.encode("utf-8", "surrogatepass")}
+
+
+def _unpacked_keys(packed: Mapping[str, Any]) -> list[str]:
+    if packed["n"] == 0:
+        return []
+    text: str = packed["k"].decode("utf-8", "surrogatepass")
+    return text.split("\0")
+
+
+def _packed_tags(tags: Sequence[Mapping[str, Any]] | None, rows: int, what: str) -> bytes | None:
+    if tags is None:
+        return None
+    if len(tags) != rows:
+        raise InvalidArgumentError(f"tags: {len(tags)} tags given for {rows} {what}; give one per row")
+    return _tags.encode(tags)
+
+
+def _rows_of(meta: BatchMeta) -> dict[str, object]:
+    """The header entries that name a meta's rows."""
+    return {"parts": meta._parts, "indexes": meta._indexes_bytes, "generations": meta._generations_bytes}
+
+
+def _int64_tensor(data: bytes) -> Tensor:
+    import torch
+
+    return torch.frombuffer(bytearray(data), dtype=torch.int64) if data else torch.empty(0, dtype=torch.int64)
+
+
+def _int8_tensor(data: bytes) -> Tensor:
+    import torch
+
+    return torch.frombuffer(bytearray(data), dtype=torch.int8) if data else torch.empty(0, dtype=torch.int8)
+
+
+def parsed_fields(fields: Any, data_parser: Callable[[Any], Any] | None) -> Any:
+    """Run the user's parser over a dict of columns, and check what it gave back.
+
+    Raises
+    ------
+    InvalidTypeError
+        The parser can't be called, or returned no dict.
+    InvalidArgumentError
+        It changed the keys, or the number of rows of a column.
+    """
+    if data_parser is None:
+        return fields
+    if not callable(data_parser):
+        raise InvalidTypeError(f"data_parser must be callable: {type(data_parser).__name__} given")
+    before = {name: fields[name] for name in fields.keys()}  # noqa: SIM118 - a TensorDict iterates over rows
+    lengths = {name: len(column) for name, column in before.items()}
+    after = data_parser(dict(before))
+    if not isinstance(after, dict):
+        raise InvalidTypeError(f"data_parser must return a dict: it returned a {type(after).__name__}")
+    if after.keys() != before.keys():
+        raise InvalidArgumentError(f"data_parser must not change dict keys: had {sorted(before)}, returned {sorted(after)}")
+    for name, column in after.items():
+        if len(column) != lengths[name]:
+            raise InvalidArgumentError(
+                f"data_parser changed the number of elements for key {name!r}: had {lengths[name]}, returned {len(column)}"
+            )
+    return after
+
+
+# ---- keys ------------------------------------------------------------------------------------------------------------
+
+
+def kv_put(
+    keys: list[str],
+    partition_id: str,
+    fields: Any,
+    tags: Sequence[Mapping[str, Any]] | None,
+) -> Operation[KVBatchMeta]:
+    """Write columns and/or tags of rows named by keys; `fields` is a TensorDict or a dict of columns."""
+    check_name(partition_id, "partition_id")
+    packed_keys = _packed_keys(keys)
+    packed_tags = _packed_tags(tags, len(keys), "keys")
+    columns, frames, keep = _tensors.pack(fields, len(keys)) if fields is not None else ([], [], None)
+    header = _pack(n=len(keys), partition=partition_id, keys=packed_keys, tags=packed_tags, columns=columns, want="kv")
+
+    def read(reply: ReplyMessage) -> KVBatchMeta:
+        answer = _header(reply)
+        merged = _tags.decode(answer["tags"], len(keys))
+        return KVBatchMeta(keys=keys, tags=merged, partition_id=partition_id, fields=answer["fields"])
+
+    return Operation(MessageType.PUT, header, read, frames, keep)
+
+
+def kv_get(
+    keys: list[str],
+    partition_id: str,
+    select_fields: list[str] | None,
+    *,
+    layout: str = "jagged",
+    copy: bool | None = None,
+) -> Operation[TensorDict]:
+    """Read columns of rows named by keys, in the order of the keys; unknown keys are dropped."""
+    check_name(partition_id, "partition_id")
+    header = _pack(partition=partition_id, keys=_packed_keys(keys), fields=select_fields, strict=False)
+    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy))
+
+
+def _reader_of_columns(layout: str, copy: bool | None) -> Callable[[ReplyMessage], TensorDict]:
+    if layout not in ("jagged", "dense"):
+        raise InvalidArgumentError(f"layout: {layout!r} is neither 'jagged' nor 'dense'")
+
+    def read(reply: ReplyMessage) -> TensorDict:
+        answer = _header(reply)
+        return _tensors.unpack(answer["columns"], reply.frames, answer["n"], layout=layout, copy=copy)
+
+    return read
+
+
+def kv_list(partition_id: str | None) -> Operation[dict[str, dict[str, Any]]]:
+    """All keys with their tags, in the order in which the keys were first put."""
+    if partition_id is not None:
+        check_name(partition_id, "partition_id")
+
+    def read(reply: ReplyMessage) -> dict[str, dict[str, Any]]:
+        listing = {}
+        for name, _version, keys, tags in _header(reply)["partitions"]:
+            listing[name] = dict(zip(_unpacked_keys(keys), _tags.decode(tags, keys["n"]), strict=True))
+        return listing
+
+    return Operation(MessageType.LIST, _pack(partition=partition_id), read)
+
+
+def kv_clear(keys: list[str], partition_id: str) -> Operation[None]:
+    """Remove rows by key; unknown ones are ignored."""
+    check_name(partition_id, "partition_id")
+    return Operation(MessageType.CLEAR_KEYS, _pack(partition=partition_id, keys=_packed_keys(keys)), _ignore)
+
+
+def retrieve_meta(keys: list[str], partition_id: str, *, create: bool) -> Operation[BatchMeta]:
+    """The BatchMeta of rows named by keys."""
+    check_name(partition_id, "partition_id")
+    header = _pack(partition=partition_id, keys=_packed_keys(keys), create=bool(create))
+    return Operation(MessageType.RETRIEVE_META, header, _read_meta)
+
+
+def retrieve_keys(global_indexes: int | Sequence[int], partition_id: str) -> Operation[list[str | None]]:
+    """The keys of rows named by global index; None for a row without a key."""
+    import numpy as np
+
+    check_name(partition_id, "partition_id")
+    indexes = [global_indexes] if isinstance(global_indexes, int) else list(global_indexes)
+    if not indexes:
+        raise InvalidArgumentError("global_indexes: 0 given; give at least one")
+    for index in indexes:
+        if not isinstance(index, int | np.integer) or isinstance(index, bool):
+            raise InvalidTypeError(f"global_indexes: {index!r} is a {type(index).__name__}; give int")
+
+    def read(reply: ReplyMessage) -> list[str | None]:
+        answer = _header(reply)
+        if not answer["found"]:
+            raise _PartitionMissing(f"partition {partition_id!r}: not found; {len(indexes)} keys were asked for")
+        keys: list[str | None] = answer["keys"]
+        return keys
+
+    header = _pack(partition=partition_id, indexes=np.asarray(indexes, dtype="<i8").tobytes())
+    return Operation(MessageType.RETRIEVE_KEYS, header, read)
+
+
+class _PartitionMissing(InvalidArgumentError, RuntimeError):
+    """The peer raises RuntimeError here."""
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _read_meta(reply: ReplyMessage) -> BatchMeta:
+    return BatchMeta._from_packed(_header(reply)["meta"])
+
+
+def insert(fields: Any, partition_id: str, rows: int) -> Operation[BatchMeta]:
+    """Put columns into new rows of a partition."""
+    check_name(partition_id, "partition_id")
+    columns, frames, keep = _tensors.pack(fields, rows)
+    header = _pack(n=rows, partition=partition_id, columns=columns, want="meta")
+    return Operation(MessageType.PUT, header, _read_meta, frames, keep)
+
+
+def put(fields: Any, meta: BatchMeta) -> Operation[BatchMeta]:
+    """Put columns into the rows of `meta`, which is updated and returned."""
+    columns, frames, keep = _tensors.pack(fields, meta.size)
+    tags = meta._tags_bytes
+    header = _pack(n=meta.size, **_rows_of(meta), tags=tags, columns=columns, want="none")
+
+    def read(_: ReplyMessage) -> BatchMeta:
+        return meta._add_columns(_tensors.schema(fields, meta.size))
+
+    return Operation(MessageType.PUT, header, read, frames, keep)
+
+
+def get(
+    meta: BatchMeta, *, fields: list[str] | None = None, layout: str = "jagged", copy: bool | None = None
+) -> Operation[TensorDict]:
+    """Read columns of the rows of `meta`, in its order; default the fields that it names."""
+    header = _pack(**_rows_of(meta), fields=meta.field_names if fields is None else fields, strict=True)
+    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy))
+
+
+def get_meta(
+    data_fields: Sequence[str],
+    batch_size: int | None,
+    partition_id: str,
+    mode: str,
+    task_name: str | None,
+    sampling_config: Mapping[str, Any] | None,
+) -> Operation[BatchMeta]:
+    """Allocate rows (insert), take ready ones (fetch), or see all of a partition (force_fetch)."""
+    if mode not in FETCH_MODES:
+        raise InvalidArgumentError(f"mode: {mode!r} is none of {', '.join(FETCH_MODES)}")
+    check_name(partition_id, "partition_id")
+    names = check_names(data_fields, "data_fields")
+    if mode != "force_fetch":
+        _check_batch_size(batch_size)
+    if mode == "fetch":
+        check_name(task_name, "task_name")
+    sampling = None if sampling_config is None else _tags.encode([sampling_config])
+    header = _pack(
+        partition=partition_id, fields=names, batch_size=batch_size, mode=mode, task=task_name, sampling=sampling
+    )
+    return Operation(MessageType.META, header, _read_meta)
+
+
+def _check_batch_size(batch_size: object) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int):
+        raise InvalidArgumentError(f"batch_size: {batch_size!r} is a {type(batch_size).__name__}; give an int of at least 1")
+    if batch_size < 1:
+        raise InvalidArgumentError(f"batch_size: {batch_size} given; give at least 1")
+
+
+def set_tags(meta: BatchMeta) -> Operation[None]:
+    """Replace the tags of the rows by those that `meta` carries."""
+    header = _pack(**_rows_of(meta), tags=meta._tags_bytes or _tags.encode([{}] * meta.size), replace=True)
+    return Operation(MessageType.SET_TAGS, header, _ignore)
+
+
+def clear_rows(meta: BatchMeta) -> Operation[None]:
+    """Remove the rows of `meta`; those that are gone already are ignored."""
+    return Operation(MessageType.CLEAR_ROWS, _pack(**_rows_of(meta)), _ignore)
+
+
+def clear_partition(partition_id: str) -> Operation[bool]:
+    """Remove a partition with all its rows; False where it was not there."""
+    check_name(partition_id, "partition_id")
+    return Operation(
+        MessageType.CLEAR_PARTITION, _pack(partition=partition_id), lambda reply: bool(_header(reply)["found"])
+    )
+
+
+def partitions() -> Operation[list[str]]:
+    """Names of the partitions, in the order in which they were made."""
+    return Operation(MessageType.PARTITIONS, _pack(), lambda reply: list(_header(reply)["partitions"]))
+
+
+def production_status(data_fields: Sequence[str], partition_id: str) -> Operation[tuple[Tensor | None, Tensor | None]]:
+    """Which (row, field) is ready: global indexes int64 [N], status int8 [N, F]."""
+    check_name(partition_id, "partition_id")
+    names = check_names(data_fields, "data_fields")
+
+    def read(reply: ReplyMessage) -> tuple[Tensor | None, Tensor | None]:
+        answer = _header(reply)
+        if not answer["found"]:
+            return None, None
+        return _int64_tensor(answer["indexes"]), _int8_tensor(answer["status"]).reshape(-1, len(names))
+
+    return Operation(MessageType.PRODUCTION_STATUS, _pack(partition=partition_id, fields=names), read)
+
+
+def consumption_status(task_name: str, partition_id: str) -> Operation[tuple[Tensor | None, Tensor | None]]:
+    """Which rows a task has consumed: global indexes int64 [N], status int8 [N]."""
+    check_name(partition_id, "partition_id")
+    check_name(task_name, "task_name")
+
+    def read(reply: ReplyMessage) -> tuple[Tensor | None, Tensor | None]:
+        answer = _header(reply)
+        return (_int64_tensor(answer["indexes"]), _int8_tensor(answer["status"])) if answer["found"] else (None, None)
+
+    return Operation(MessageType.CONSUMPTION_STATUS, _pack(partition=partition_id, task=task_name), read)
+
+
+def reset_consumption(partition_id: str, task_name: str | None) -> Operation[bool]:
+    """Forget what a task (None: every task) has consumed; True, also where the partition is not there."""
+    check_name(partition_id, "partition_id")
+    header = _pack(partition=partition_id, task=None if task_name is None else check_name(task_name, "task_name"))
+    return Operation(MessageType.RESET_CONSUMPTION, header, lambda _: True)
+
+
+def stats() -> Operation[dict[str, Any]]:
+    """Counters of the core."""
+    return Operation(MessageType.STATS, _pack(), _header)

@@ -1,0 +1,380 @@
+"""The client: every operation of the queue, blocking and as a coroutine.
+
+A method checks its arguments, builds one `Operation` and sends it; all logic is in `_operations` and in the C# core. A client is safe
+in any thread and on any event loop, also on a new loop for each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from transferqueue import _operations
+from transferqueue._operations import Operation
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+from transferqueue.meta import BatchMeta
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+    from torch import Tensor
+
+    from transferqueue._core import Connection
+
+T = TypeVar("T")
+
+#: Seconds that a call waits where the caller says nothing; a fetch that finds too few rows waits `FETCH_TIMEOUT_S`.
+DEFAULT_TIMEOUT_S = 300.0
+FETCH_TIMEOUT_S = 30.0
+
+
+def _empty_columns() -> TensorDict:
+    from tensordict import TensorDict
+
+    return TensorDict({}, batch_size=0)
+
+
+def _put_operation(
+    data: Any, metadata: BatchMeta | None, partition_id: str | None, data_parser: Callable[[Any], Any] | None
+) -> Operation[BatchMeta]:
+    from tensordict import TensorDictBase
+
+    if not isinstance(data, TensorDictBase):
+        raise InvalidTypeError(f"put: data is a {type(data).__name__}; give a TensorDict")
+    rows = data.batch_size[0] if data.batch_size else 0
+    if metadata is None:
+        if partition_id is None:
+            raise InvalidArgumentError("put: neither metadata nor partition_id given; name the rows or the partition")
+        return _operations.insert(_operations.parsed_fields(data, data_parser), partition_id, rows)
+    if not isinstance(metadata, BatchMeta):
+        raise InvalidTypeError(f"put: metadata is a {type(metadata).__name__}; give a BatchMeta")
+    if metadata.size == 0:
+        raise InvalidArgumentError("put: metadata cannot be none or empty: it has 0 rows; get one by get_meta or an earlier put")
+    if rows != metadata.size:
+        raise InvalidArgumentError(f"put: data has {rows} rows and metadata {metadata.size}; give as many")
+    return _operations.put(_operations.parsed_fields(data, data_parser), metadata)
+
+
+def _meta_operation(
+    data_fields: Sequence[str],
+    batch_size: int | None,
+    partition_id: str,
+    mode: str,
+    task_name: str | None,
+    sampling_config: Mapping[str, Any] | None,
+) -> Operation[BatchMeta]:
+    return _operations.get_meta(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
+
+
+def _all_ready(status: tuple[Tensor | None, Tensor | None]) -> bool:
+    values = status[1]
+    return values is not None and values.numel() > 0 and bool((values == 1).all())
+
+
+class AsyncTransferQueueClient:
+    """The operations as coroutines.
+
+    Parameters
+    ----------
+    connection : Connection
+        An open connection to the core; the client does not own it unless it was made by ``init``.
+    timeout_s : float, default 300
+        Seconds that a call waits for its answer; DeadlineExceededError after that.
+    """
+
+    def __init__(self, connection: Connection, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+
+    async def _send_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
+        wait = self._timeout_s if timeout_s is None else timeout_s
+        reply = await self._connection.acall(operation.type, operation.header, operation.frames, wait)
+        return operation.read(reply)
+
+    async def async_put(
+        self,
+        data: TensorDict,
+        metadata: BatchMeta | None = None,
+        partition_id: str | None = None,
+        data_parser: Callable[[Any], Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> BatchMeta:
+        """Like `TransferQueueClient.put`."""
+        return await self._send_async(_put_operation(data, metadata, partition_id, data_parser), timeout_s)
+
+    async def async_get_meta(
+        self,
+        data_fields: Sequence[str],
+        batch_size: int | None,
+        partition_id: str,
+        mode: str = "fetch",
+        task_name: str | None = None,
+        sampling_config: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> BatchMeta:
+        """Like `TransferQueueClient.get_meta`."""
+        operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
+        return await self._send_async(operation, FETCH_TIMEOUT_S if timeout_s is None else timeout_s)
+
+    async def async_get_data(
+        self,
+        metadata: BatchMeta,
+        *,
+        layout: str = "jagged",
+        copy: bool | None = None,
+        timeout_s: float | None = None,
+    ) -> TensorDict:
+        """Like `TransferQueueClient.get_data`."""
+        if metadata.size == 0 or not metadata.field_names:
+            return _empty_columns()
+        return await self._send_async(_operations.get(metadata, layout=layout, copy=copy), timeout_s)
+
+    async def async_set_custom_meta(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
+        """Like `TransferQueueClient.set_custom_meta`."""
+        if metadata.size:
+            await self._send_async(_operations.set_tags(metadata), timeout_s)
+
+    async def async_clear_partition(self, partition_id: str, *, timeout_s: float | None = None) -> None:
+        """Like `TransferQueueClient.clear_partition`."""
+        await self._send_async(_operations.clear_partition(partition_id), timeout_s)
+
+    async def async_clear_samples(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
+        """Like `TransferQueueClient.clear_samples`."""
+        if metadata.size:
+            await self._send_async(_operations.clear_rows(metadata), timeout_s)
+
+    async def async_get_production_status(
+        self, data_fields: Sequence[str], partition_id: str, *, timeout_s: float | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Like `TransferQueueClient.get_production_status`."""
+        if not data_fields:
+            return None, None
+        return await self._send_async(_operations.production_status(data_fields, partition_id), timeout_s)
+
+    async def async_get_consumption_status(
+        self, task_name: str, partition_id: str, *, timeout_s: float | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Like `TransferQueueClient.get_consumption_status`."""
+        return await self._send_async(_operations.consumption_status(task_name, partition_id), timeout_s)
+
+    async def async_check_production_status(
+        self, data_fields: Sequence[str], partition_id: str, *, timeout_s: float | None = None
+    ) -> bool:
+        """Like `TransferQueueClient.check_production_status`."""
+        return _all_ready(await self.async_get_production_status(data_fields, partition_id, timeout_s=timeout_s))
+
+    async def async_check_consumption_status(
+        self, task_name: str, partition_id: str, *, timeout_s: float | None = None
+    ) -> bool:
+        """Like `TransferQueueClient.check_consumption_status`."""
+        return _all_ready(await self.async_get_consumption_status(task_name, partition_id, timeout_s=timeout_s))
+
+    async def async_reset_consumption(
+        self, partition_id: str, task_name: str | None = None, *, timeout_s: float | None = None
+    ) -> bool:
+        """Like `TransferQueueClient.reset_consumption`."""
+        return await self._send_async(_operations.reset_consumption(partition_id, task_name), timeout_s)
+
+    async def async_get_partition_list(self, *, timeout_s: float | None = None) -> list[str]:
+        """Like `TransferQueueClient.get_partition_list`."""
+        return await self._send_async(_operations.partitions(), timeout_s)
+
+    async def async_kv_retrieve_meta(
+        self, keys: list[str] | str, partition_id: str, create: bool = False, *, timeout_s: float | None = None
+    ) -> BatchMeta:
+        """Like `TransferQueueClient.kv_retrieve_meta`."""
+        rows = _operations.check_keys(keys, unique=create)
+        return await self._send_async(_operations.retrieve_meta(rows, partition_id, create=create), timeout_s)
+
+    async def async_kv_retrieve_keys(
+        self, global_indexes: list[int] | int, partition_id: str, *, timeout_s: float | None = None
+    ) -> list[str | None]:
+        """Like `TransferQueueClient.kv_retrieve_keys`."""
+        return await self._send_async(_operations.retrieve_keys(global_indexes, partition_id), timeout_s)
+
+    async def async_kv_list(
+        self, partition_id: str | None = None, *, timeout_s: float | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Like `transferqueue.kv_list`."""
+        return await self._send_async(_operations.kv_list(partition_id), timeout_s)
+
+
+class TransferQueueClient(AsyncTransferQueueClient):
+    """The operations as plain calls, beside the coroutines; made by ``init`` and handed out by ``get_client``."""
+
+    def _send(self, operation: Operation[T], timeout_s: float | None = None) -> T:
+        wait = self._timeout_s if timeout_s is None else timeout_s
+        return operation.read(self._connection.call(operation.type, operation.header, operation.frames, wait))
+
+    def put(
+        self,
+        data: TensorDict,
+        metadata: BatchMeta | None = None,
+        partition_id: str | None = None,
+        data_parser: Callable[[Any], Any] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> BatchMeta:
+        """Write columns: into the rows of `metadata`, else into new rows of `partition_id`.
+
+        Parameters
+        ----------
+        data : TensorDict
+            One column per entry, batch size [B].
+        metadata : BatchMeta, optional
+            B rows. It is updated with the new fields and returned.
+        partition_id : str, optional
+            Where new rows are made if there is no `metadata`.
+        data_parser : callable, optional
+            ``dict -> dict`` of the columns, run here before they are copied; it keeps the names and the number of rows.
+        timeout_s : float, optional
+            Seconds to wait; default that of the client.
+
+        Returns
+        -------
+        BatchMeta
+            The rows, ready in the fields put.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidTypeError
+            The arguments contradict each other; nothing was written.
+        SchemaMismatchError
+            A column's dtype differs from what the field holds; nothing was written.
+        StaleBatchError
+            Rows of `metadata` were cleared since; nothing was written.
+        StorageFullError
+            No room; nothing was written.
+        """
+        return self._send(_put_operation(data, metadata, partition_id, data_parser), timeout_s)
+
+    def get_meta(
+        self,
+        data_fields: Sequence[str],
+        batch_size: int | None,
+        partition_id: str,
+        mode: str = "fetch",
+        task_name: str | None = None,
+        sampling_config: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> BatchMeta:
+        """Allocate rows (``insert``), take ready ones for a task (``fetch``), or see a whole partition (``force_fetch``).
+
+        Parameters
+        ----------
+        data_fields : list of str
+            The fields that must be ready, or will be put.
+        batch_size : int
+            Rows wanted, at least 1; ignored by ``force_fetch``.
+        partition_id : str
+            The partition; ``insert`` makes it.
+        mode : {"fetch", "insert", "force_fetch"}, default "fetch"
+            ``fetch`` marks the rows consumed by the task at once.
+        task_name : str
+            Who consumes; needed by ``fetch``.
+        sampling_config : dict, optional
+            Passed to the sampler.
+        timeout_s : float, default 30
+            Seconds that a fetch waits for rows (with ``polling_mode`` it never waits and returns an empty BatchMeta).
+
+        Raises
+        ------
+        NotReadyError
+            Too few ready rows by the deadline; the message says what is missing.
+        """
+        operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
+        return self._send(operation, FETCH_TIMEOUT_S if timeout_s is None else timeout_s)
+
+    def get_data(
+        self,
+        metadata: BatchMeta,
+        *,
+        layout: str = "jagged",
+        copy: bool | None = None,
+        timeout_s: float | None = None,
+    ) -> TensorDict:
+        """Read the fields that `metadata` names, row by row in its order.
+
+        Raises
+        ------
+        StaleBatchError
+            A row was cleared since `metadata` was made.
+        StorageKeyNotFoundError
+            A (row, field) was never written.
+        """
+        if metadata.size == 0 or not metadata.field_names:
+            return _empty_columns()
+        return self._send(_operations.get(metadata, layout=layout, copy=copy), timeout_s)
+
+    def set_custom_meta(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
+        """Replace the tags of the rows by those that `metadata` carries."""
+        if metadata.size:
+            self._send(_operations.set_tags(metadata), timeout_s)
+
+    def clear_partition(self, partition_id: str, *, timeout_s: float | None = None) -> None:
+        """Remove a partition with its rows; one that is not there is ignored."""
+        self._send(_operations.clear_partition(partition_id), timeout_s)
+
+    def clear_samples(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
+        """Remove the rows of `metadata`; those that are gone are ignored, the partition stays."""
+        if metadata.size:
+            self._send(_operations.clear_rows(metadata), timeout_s)
+
+    def get_production_status(
+        self, data_fields: Sequence[str], partition_id: str, *, timeout_s: float | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return (global indexes int64 [N], status int8 [N, F]); (None, None) for an unknown partition or field."""
+        if not data_fields:
+            return None, None
+        return self._send(_operations.production_status(data_fields, partition_id), timeout_s)
+
+    def get_consumption_status(
+        self, task_name: str, partition_id: str, *, timeout_s: float | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return (global indexes int64 [N], status int8 [N]); (None, None) for an unknown partition."""
+        return self._send(_operations.consumption_status(task_name, partition_id), timeout_s)
+
+    def check_production_status(
+        self, data_fields: Sequence[str], partition_id: str, *, timeout_s: float | None = None
+    ) -> bool:
+        """Whether every row of the partition is ready in all of the fields."""
+        return _all_ready(self.get_production_status(data_fields, partition_id, timeout_s=timeout_s))
+
+    def check_consumption_status(self, task_name: str, partition_id: str, *, timeout_s: float | None = None) -> bool:
+        """Whether the task has consumed every row of the partition."""
+        return _all_ready(self.get_consumption_status(task_name, partition_id, timeout_s=timeout_s))
+
+    def reset_consumption(
+        self, partition_id: str, task_name: str | None = None, *, timeout_s: float | None = None
+    ) -> bool:
+        """Let a task (None: every task) fetch the rows again; True, also where the partition is not there."""
+        return self._send(_operations.reset_consumption(partition_id, task_name), timeout_s)
+
+    def get_partition_list(self, *, timeout_s: float | None = None) -> list[str]:
+        """Return the partitions in the order in which they were made."""
+        return self._send(_operations.partitions(), timeout_s)
+
+    def kv_retrieve_meta(
+        self, keys: list[str] | str, partition_id: str, create: bool = False, *, timeout_s: float | None = None
+    ) -> BatchMeta:
+        """Return the BatchMeta of rows named by keys; unknown keys are dropped, or made with `create`."""
+        rows = _operations.check_keys(keys, unique=create)
+        return self._send(_operations.retrieve_meta(rows, partition_id, create=create), timeout_s)
+
+    def kv_retrieve_keys(
+        self, global_indexes: list[int] | int, partition_id: str, *, timeout_s: float | None = None
+    ) -> list[str | None]:
+        """Return the keys of rows named by global index, None where a row has none; RuntimeError without the partition."""
+        return self._send(_operations.retrieve_keys(global_indexes, partition_id), timeout_s)
+
+    def kv_list(self, partition_id: str | None = None, *, timeout_s: float | None = None) -> dict[str, dict[str, Any]]:
+        """Like `transferqueue.kv_list`."""
+        return self._send(_operations.kv_list(partition_id), timeout_s)
+
+    def stats(self, *, timeout_s: float | None = None) -> dict[str, Any]:
+        """Return the core's counters: requests, rows, bytes, extents, connections."""
+        return self._send(_operations.stats(), timeout_s)
+
+    def close(self) -> None:
+        """Close the connection to the core; a second call does nothing."""
+        self._connection.close()
