@@ -130,13 +130,16 @@ def _packed_keys(keys: Sequence[str]) -> dict[str, object]:
     joined = "\0".join(keys)
     if joined.count("\0") != len(keys) - 1:
         raise InvalidArgumentError("keys: a key contains the character NUL; keys may hold any other")
-    return {"n": len(keys), "k": joined.encode("utf-8", "surrogatepass")}
+    try:
+        return {"n": len(keys), "k": joined.encode()}
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError("keys: a key holds half a surrogate pair; a key must be valid Unicode") from error
 
 
 def _unpacked_keys(packed: Mapping[str, Any]) -> list[str]:
     if packed["n"] == 0:
         return []
-    text: str = packed["k"].decode("utf-8", "surrogatepass")
+    text: str = packed["k"].decode()
     return text.split("\0")
 
 
