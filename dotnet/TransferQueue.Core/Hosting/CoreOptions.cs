@@ -1,0 +1,86 @@
+using System.Collections.Immutable;
+using MessagePack;
+
+namespace TransferQueue.Hosting;
+
+/// <summary>How a core serves. Immutable; read from the map that Python gives to <c>serve_core</c>.</summary>
+internal sealed record CoreOptions
+{
+    /// <summary>The listening Unix socket, inherited from the keeper.</summary>
+    public required int ListenFd { get; init; }
+
+    /// <summary>A socket to the keeper, which holds duplicates of the memory; −1: none.</summary>
+    public int KeeperFd { get; init; } = -1;
+
+    /// <summary>The job's name, for messages.</summary>
+    public string Job { get; init; } = "";
+
+    /// <summary>The job's token; the gateway proves with it that it is ours. Empty: no gateway may connect.</summary>
+    public ImmutableArray<byte> Token { get; init; } = [];
+
+    /// <summary>Bytes that columns may take; null: half of what is free.</summary>
+    public long? CapacityBytes { get; init; }
+
+    /// <summary>Rows with columns that may be stored; null: no limit.</summary>
+    public long? TotalRows { get; init; }
+
+    /// <summary>Storage units, ≥ 1. Default 1.</summary>
+    public int Units { get; init; } = 1;
+
+    /// <summary>Whether a fetch that finds too few rows returns an empty batch at once. Default false: it waits.</summary>
+    public bool PollingMode { get; init; }
+
+    /// <summary>The sampler's name. Default SequentialSampler.</summary>
+    public string Sampler { get; init; } = "SequentialSampler";
+
+    /// <summary>Rows that a new partition has from the start. Default 0.</summary>
+    public int PreAllocate { get; init; }
+
+    /// <summary>Seconds that a request waits which does not say. Default 30.</summary>
+    public TimeSpan DefaultTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Reads the map.</summary>
+    /// <exception cref="InvalidArgumentException">An unknown option, a wrong type, a value out of range.</exception>
+    public static CoreOptions Read(ReadOnlyMemory<byte> bytes)
+    {
+        var options = new CoreOptions { ListenFd = -1 };
+        OptionsReader.Read("serve_core", bytes, (string key, ref MessagePackReader reader) => options = options.With(key, ref reader));
+        return options.Checked();
+    }
+
+    private CoreOptions With(string key, ref MessagePackReader reader)
+    {
+        switch (key)
+        {
+            case "listen_fd": return this with { ListenFd = reader.ReadInt32() };
+            case "keeper_fd": return this with { KeeperFd = reader.ReadInt32() };
+            case "job": return this with { Job = reader.ReadString() ?? "" };
+            case "token": return this with { Token = OptionsReader.Bytes(ref reader) };
+            case "capacity_bytes": return this with { CapacityBytes = reader.ReadInt64() };
+            case "total_rows": return this with { TotalRows = reader.ReadInt64() };
+            case "units": return this with { Units = reader.ReadInt32() };
+            case "polling_mode": return this with { PollingMode = reader.ReadBoolean() };
+            case "sampler": return this with { Sampler = reader.ReadString() ?? "" };
+            case "sampler_arguments":
+                reader.Skip(); // the samplers that take arguments come with the next issue
+                return this;
+            case "pre_allocate": return this with { PreAllocate = reader.ReadInt32() };
+            default: throw OptionsReader.Unknown("serve_core", key);
+        }
+    }
+
+    private CoreOptions Checked()
+    {
+        if (ListenFd < 0)
+            throw new InvalidArgumentException("serve_core: no listen_fd given; the keeper must hand over its listening socket");
+        if (Units < 1)
+            throw new InvalidArgumentException($"serve_core: units is {Units}; it must be 1 or more");
+        if (CapacityBytes is <= 0)
+            throw new InvalidArgumentException($"serve_core: capacity_bytes is {CapacityBytes}; it must be 1 or more");
+        if (TotalRows is <= 0)
+            throw new InvalidArgumentException($"serve_core: total_rows is {TotalRows}; it must be 1 or more");
+        if (Sampler != "SequentialSampler")
+            throw new InvalidArgumentException($"serve_core: sampler '{Sampler}' is not there; there is SequentialSampler");
+        return this;
+    }
+}
