@@ -93,6 +93,10 @@ def publish(folder: Path) -> None:
     # The ahead-of-time compiler is a package of its own, which a feed without it can't restore (NU1101 and the like).
     second = first
     if "NU1" in first.stdout + first.stderr:
+        print(
+            "transferqueue build: no ahead-of-time compiler on the package feed: the core will start slower",
+            file=sys.stderr,
+        )
         second = subprocess.run(command, capture_output=True, text=True, check=False)
     if second.returncode != 0:
         raise SystemExit(f"transferqueue build: `dotnet publish` failed:\n{second.stdout}{second.stderr}")
