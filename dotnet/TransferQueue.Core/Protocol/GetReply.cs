@@ -1,0 +1,50 @@
+using System.Collections.Immutable;
+
+namespace TransferQueue.Protocol;
+
+/// <summary>The reply to GET: how its frames are to be read.</summary>
+/// <param name="Rows">Rows of every column.</param>
+/// <param name="Columns">One per payload frame, in the frames' order.</param>
+internal sealed record GetReply(int Rows, ImmutableArray<ReplyColumn> Columns) : Reply
+{
+    private static readonly HeaderKeys Keys = new("n", "columns");
+
+    /// <summary>Reads the header and checks each frame's length against its column.</summary>
+    internal static GetReply Read(ReadOnlyMemory<byte> header, ReadOnlySpan<long> frames)
+    {
+        var reader = new HeaderReader("reply to GET", header, ProtocolLimits.Default);
+        int? rows = null;
+        ImmutableArray<ReplyColumn> columns = default;
+        while (reader.Next(Keys) is { } key)
+        {
+            if (key == "n")
+                rows = reader.Rows();
+            else
+                columns = reader.ReplyColumns();
+        }
+        var reply = new GetReply(reader.Required(rows, "n"), reader.Required(columns, "columns"));
+        reply.CheckFrames(frames);
+        return reply;
+    }
+
+    /// <inheritdoc/>
+    private protected override void Write(ref HeaderWriter writer)
+    {
+        writer.Entry("n", Rows);
+        writer.Entry("columns", Columns);
+    }
+
+    private void CheckFrames(ReadOnlySpan<long> frames)
+    {
+        if (Columns.Length != frames.Length)
+            throw new ProtocolException($"reply to GET: {Columns.Length} columns, {frames.Length} frames; each column is one frame");
+        for (int i = 0; i < frames.Length; i++)
+        {
+            var column = Columns[i];
+            if (column.Rows != Rows)
+                throw new ProtocolException($"reply to GET: column '{column.Name}' has {column.Rows} rows of {Rows}");
+            if (column.FrameBytes != frames[i])
+                throw new ProtocolException($"reply to GET: the pieces of column '{column.Name}' take {column.FrameBytes} bytes; its frame has {frames[i]}");
+        }
+    }
+}

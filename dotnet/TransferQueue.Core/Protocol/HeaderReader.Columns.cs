@@ -1,0 +1,85 @@
+using System.Collections.Immutable;
+using TransferQueue.Columns;
+
+namespace TransferQueue.Protocol;
+
+/// <content>Columns: descriptors of requests, pieces of replies; both checked against the lengths of their frames.</content>
+internal ref partial struct HeaderReader
+{
+    /// <summary>Reads one descriptor [name, kind, dtype, shape] per frame.</summary>
+    /// <exception cref="ProtocolException">A layout contradicts itself, or a name comes twice.</exception>
+    internal ImmutableArray<ColumnDescriptor> Columns()
+    {
+        int count = List(Limits.Frames);
+        var columns = ImmutableArray.CreateBuilder<ColumnDescriptor>(count);
+        var names = new HashSet<string>(count);
+        for (int i = 0; i < count; i++)
+        {
+            Tuple(4);
+            string name = Name();
+            if (!names.Add(name))
+                throw Broken($"the column '{name}' twice");
+            var kind = Kind();
+            columns.Add(new ColumnDescriptor(name, Layout(name, kind, DType())));
+        }
+        return columns.MoveToImmutable();
+    }
+
+    /// <summary>Reads the columns [name, dtype, [[kind, rows, shape, bytes], …]] of a reply.</summary>
+    internal ImmutableArray<ReplyColumn> ReplyColumns()
+    {
+        int count = List(Limits.Frames);
+        var columns = ImmutableArray.CreateBuilder<ReplyColumn>(count);
+        for (int i = 0; i < count; i++)
+        {
+            Tuple(3);
+            string name = Name();
+            var dtype = DType();
+            columns.Add(new ReplyColumn(name, dtype, Pieces(name, dtype)));
+        }
+        return columns.MoveToImmutable();
+    }
+
+    /// <summary>Reads the shape of a row.</summary>
+    internal ImmutableArray<long> Shape()
+    {
+        int rank = List(Limits.Dimensions);
+        var shape = ImmutableArray.CreateBuilder<long>(rank);
+        for (int i = 0; i < rank; i++)
+            shape.Add(Integer(-1));
+        return shape.MoveToImmutable();
+    }
+
+    /// <summary>Reads the number of a dtype, −1 included.</summary>
+    internal DType DType()
+    {
+        var dtype = (DType)Integer(sbyte.MinValue, sbyte.MaxValue);
+        return dtype == TransferQueue.Columns.DType.None || dtype.IsTensor() ? dtype : throw Broken($"dtype {(int)dtype} is unknown");
+    }
+
+    private ColumnKind Kind() => (ColumnKind)Integer(0, (long)ColumnKind.Object);
+
+    private ColumnLayout Layout(string name, ColumnKind kind, DType dtype)
+    {
+        var layout = new ColumnLayout(kind, dtype, Shape());
+        ColumnFrame.CheckLayout(name, layout);
+        return layout;
+    }
+
+    private ImmutableArray<ColumnPiece> Pieces(string name, DType dtype)
+    {
+        int count = List(Limits.Rows);
+        var pieces = ImmutableArray.CreateBuilder<ColumnPiece>(count);
+        for (int i = 0; i < count; i++)
+        {
+            Tuple(4);
+            var kind = Kind();
+            int rows = Rows();
+            var layout = Layout(name, kind, dtype);
+            long bytes = Integer(0, Limits.FrameBytes);
+            ColumnFrame.CheckLength(new ColumnDescriptor(name, layout), rows, bytes);
+            pieces.Add(new ColumnPiece(layout, rows, bytes));
+        }
+        return pieces.MoveToImmutable();
+    }
+}

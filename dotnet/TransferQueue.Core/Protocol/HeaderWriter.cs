@@ -1,0 +1,233 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using MessagePack;
+using TransferQueue.Columns;
+
+namespace TransferQueue.Protocol;
+
+/// <summary>Writes the map of a header, entry by entry; the number of entries is put in front at the end.</summary>
+internal ref struct HeaderWriter
+{
+    /// <summary>What a map's one-byte head can count.</summary>
+    private const int MostEntries = 15;
+
+    private readonly ArrayBufferWriter<byte> _buffer;
+    private MessagePackWriter _writer;
+    private int _entries;
+
+    /// <summary>Begins a header.</summary>
+    public HeaderWriter()
+    {
+        _buffer = new ArrayBufferWriter<byte>(256);
+        _writer = new MessagePackWriter(_buffer);
+        _writer.WriteMapHeader(0);
+    }
+
+    /// <summary>Ends the header and returns its bytes.</summary>
+    internal ReadOnlyMemory<byte> Finish()
+    {
+        _writer.Flush();
+        MemoryMarshal.AsMemory(_buffer.WrittenMemory).Span[0] = (byte)(MessagePackCode.MinFixMap + _entries);
+        return _buffer.WrittenMemory;
+    }
+
+    /// <summary>Writes an entry.</summary>
+    internal void Entry(string key, long value)
+    {
+        Key(key);
+        _writer.Write(value);
+    }
+
+    /// <summary>Writes an entry.</summary>
+    internal void Entry(string key, bool value)
+    {
+        Key(key);
+        _writer.Write(value);
+    }
+
+    /// <summary>Writes an entry, unless it is null.</summary>
+    internal void Entry(string key, string? value)
+    {
+        if (value is null)
+            return;
+        Key(key);
+        _writer.Write(value);
+    }
+
+    /// <summary>Writes an entry, unless it is null.</summary>
+    internal void Entry(string key, ReadOnlyMemory<byte>? value)
+    {
+        if (value is not { } bytes)
+            return;
+        Key(key);
+        _writer.Write(bytes.Span);
+    }
+
+    /// <summary>Writes names, unless they are default.</summary>
+    internal void Entry(string key, ImmutableArray<string> names)
+    {
+        if (names.IsDefault)
+            return;
+        Key(key);
+        _writer.WriteArrayHeader(names.Length);
+        foreach (string name in names)
+            _writer.Write(name);
+    }
+
+    /// <summary>Writes strings and nils.</summary>
+    internal void Entry(string key, ReadOnlySpan<string?> texts)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(texts.Length);
+        foreach (string? text in texts)
+            _writer.Write(text);
+    }
+
+    /// <summary>Writes numbers as binary, unless they are default.</summary>
+    internal void Numbers<T>(string key, ImmutableArray<T> numbers)
+        where T : unmanaged
+    {
+        if (numbers.IsDefault)
+            return;
+        Key(key);
+        _writer.Write(MemoryMarshal.AsBytes(numbers.AsSpan()));
+    }
+
+    /// <summary>Writes a map of integers and strings.</summary>
+    internal void Entry(string key, IReadOnlyDictionary<string, object> map)
+    {
+        Key(key);
+        _writer.WriteMapHeader(map.Count);
+        foreach (var (name, value) in map)
+        {
+            _writer.Write(name);
+            if (value is string text)
+                _writer.Write(text);
+            else
+                _writer.Write(Convert.ToInt64(value));
+        }
+    }
+
+    /// <summary>Writes a map of integers.</summary>
+    internal void Entry(string key, IReadOnlyDictionary<string, long> map)
+    {
+        Key(key);
+        _writer.WriteMapHeader(map.Count);
+        foreach (var (name, value) in map)
+        {
+            _writer.Write(name);
+            _writer.Write(value);
+        }
+    }
+
+    /// <summary>Writes keys, unless they are default.</summary>
+    internal void Keys(string key, ImmutableArray<string> keys)
+    {
+        if (keys.IsDefault)
+            return;
+        Key(key);
+        Item(PackedKeys.Pack(keys.AsSpan()));
+    }
+
+    /// <summary>Writes runs of partitions.</summary>
+    internal void Parts(string key, ImmutableArray<PartitionRun> parts)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(parts.Length);
+        foreach (var run in parts)
+        {
+            _writer.WriteArrayHeader(2);
+            _writer.Write(run.Partition);
+            _writer.Write(run.Count);
+        }
+    }
+
+    /// <summary>Writes parts, indexes and generations, unless null.</summary>
+    internal void Selection(RowSelection? selection)
+    {
+        if (selection is null)
+            return;
+        Parts("parts", selection.Parts);
+        Numbers("indexes", selection.Indexes);
+        Numbers("generations", selection.Generations);
+    }
+
+    /// <summary>Writes the descriptors of a request's columns.</summary>
+    internal void Entry(string key, ImmutableArray<ColumnDescriptor> columns)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(columns.Length);
+        foreach (var column in columns)
+        {
+            _writer.WriteArrayHeader(4);
+            _writer.Write(column.Name);
+            _writer.Write((int)column.Layout.Kind);
+            _writer.Write((int)column.Layout.DType);
+            Shape(column.Layout);
+        }
+    }
+
+    /// <summary>Writes the columns of a reply.</summary>
+    internal void Entry(string key, ImmutableArray<ReplyColumn> columns)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(columns.Length);
+        foreach (var column in columns)
+        {
+            _writer.WriteArrayHeader(3);
+            _writer.Write(column.Name);
+            _writer.Write((int)column.DType);
+            _writer.WriteArrayHeader(column.Pieces.Length);
+            foreach (var piece in column.Pieces)
+                Item(piece);
+        }
+    }
+
+    /// <summary>Writes what LIST tells of partitions.</summary>
+    internal void Entry(string key, ImmutableArray<ListedPartition> partitions)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(partitions.Length);
+        foreach (var partition in partitions)
+        {
+            _writer.WriteArrayHeader(4);
+            _writer.Write(partition.Name);
+            _writer.Write(partition.Version);
+            Item(partition.Keys);
+            _writer.Write(partition.Tags.Span);
+        }
+    }
+
+    private void Key(string key)
+    {
+        if (++_entries > MostEntries)
+            throw new InvalidOperationException($"header key '{key}': a header has at most {MostEntries}");
+        _writer.Write(key);
+    }
+
+    private void Item(PackedKeys keys)
+    {
+        _writer.WriteMapHeader(2);
+        _writer.Write("n");
+        _writer.Write(keys.Count);
+        _writer.Write("k");
+        _writer.Write(keys.Joined.Span);
+    }
+
+    private void Item(in ColumnPiece piece)
+    {
+        _writer.WriteArrayHeader(4);
+        _writer.Write((int)piece.Layout.Kind);
+        _writer.Write(piece.Rows);
+        Shape(piece.Layout);
+        _writer.Write(piece.Bytes);
+    }
+
+    private void Shape(in ColumnLayout layout)
+    {
+        _writer.WriteArrayHeader(layout.Rank);
+        foreach (long extent in layout.Shape.AsSpan())
+            _writer.Write(extent);
+    }
+}

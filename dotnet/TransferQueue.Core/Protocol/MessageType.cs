@@ -1,0 +1,65 @@
+namespace TransferQueue.Protocol;
+
+/// <summary>The type of a message, as the prelude has it: never renumbered (docs/wire.md, section 3).</summary>
+internal enum MessageType : ushort
+{
+    /// <summary>Who a client is; answered with who the core is.</summary>
+    Hello = 1,
+
+    /// <summary>Nothing but an answer.</summary>
+    Ping = 2,
+
+    /// <summary>A client's proof that it has the job's token, over TCP.</summary>
+    Auth = 3,
+
+    /// <summary>Columns and tags for rows.</summary>
+    Put = 10,
+
+    /// <summary>Columns of rows.</summary>
+    Get = 11,
+
+    /// <summary>A batch to read or to fill.</summary>
+    Meta = 12,
+
+    /// <summary>The batch of some keys.</summary>
+    RetrieveMeta = 13,
+
+    /// <summary>The keys of some rows.</summary>
+    RetrieveKeys = 14,
+
+    /// <summary>Keys and tags of partitions.</summary>
+    List = 15,
+
+    /// <summary>Drops rows by key.</summary>
+    ClearKeys = 16,
+
+    /// <summary>Drops rows by index.</summary>
+    ClearRows = 17,
+
+    /// <summary>Drops a partition.</summary>
+    ClearPartition = 18,
+
+    /// <summary>Merges or replaces tags.</summary>
+    SetTags = 19,
+
+    /// <summary>Which cells are there.</summary>
+    ProductionStatus = 20,
+
+    /// <summary>Which rows a task has consumed.</summary>
+    ConsumptionStatus = 21,
+
+    /// <summary>Makes consumed rows fetchable again.</summary>
+    ResetConsumption = 22,
+
+    /// <summary>Names of the partitions.</summary>
+    Partitions = 23,
+
+    /// <summary>Counters.</summary>
+    Stats = 24,
+
+    /// <summary>A reply: done.</summary>
+    Ok = 100,
+
+    /// <summary>A reply: an error.</summary>
+    Error = 101,
+}

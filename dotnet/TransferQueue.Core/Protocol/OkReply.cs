@@ -1,0 +1,19 @@
+namespace TransferQueue.Protocol;
+
+/// <summary>The reply without anything in it: to PING and SET_TAGS.</summary>
+internal sealed record OkReply : Reply
+{
+    private static readonly HeaderKeys Keys = new();
+
+    /// <summary>Reads the header.</summary>
+    internal static OkReply Read(ReadOnlyMemory<byte> header)
+    {
+        new HeaderReader("reply", header, ProtocolLimits.Default).Next(Keys);
+        return new OkReply();
+    }
+
+    /// <inheritdoc/>
+    private protected override void Write(ref HeaderWriter writer)
+    {
+    }
+}

@@ -1,0 +1,22 @@
+namespace TransferQueue.Protocol;
+
+/// <summary>PING: nothing but an answer.</summary>
+internal sealed record PingRequest : Request
+{
+    private static readonly HeaderKeys Keys = new();
+
+    /// <inheritdoc/>
+    internal override MessageType Type => MessageType.Ping;
+
+    /// <summary>Reads the header.</summary>
+    internal static PingRequest Read(ref HeaderReader reader)
+    {
+        reader.Next(Keys);
+        return new PingRequest();
+    }
+
+    /// <inheritdoc/>
+    private protected override void Write(ref HeaderWriter writer)
+    {
+    }
+}

@@ -1,0 +1,92 @@
+using System.Collections.Immutable;
+using TransferQueue.Columns;
+using TransferQueue.Protocol;
+
+namespace TransferQueue.Tests.Protocol;
+
+/// <summary>One or more samples of every message, with every optional entry there once and absent once.</summary>
+internal static class SampleMessages
+{
+    internal static ReadOnlyMemory<byte> Tags { get; } = new byte[] { 0x81, 0xA1, (byte)'s', 1, 0x80, 0x80 };
+
+    internal static ReadOnlyMemory<byte> Meta { get; } = new byte[] { 0x81, 0xA1, (byte)'v', 1 };
+
+    internal static RowSelection Selection { get; } = new([new("train", 2), new("val", 1)], [7, 3, long.MaxValue], [1, 0, uint.MaxValue]);
+
+    internal static ImmutableArray<string> Keys { get; } = ["a", "", "é☃"];
+
+    internal static ImmutableArray<ColumnDescriptor> Columns { get; } =
+    [
+        new("dense", new ColumnLayout(ColumnKind.Dense, DType.BFloat16, [2, 5])),
+        new("scalar", new ColumnLayout(ColumnKind.Dense, DType.Int64, [])),
+        new("jagged", new ColumnLayout(ColumnKind.Jagged, DType.Float32, [4, -1])),
+        new("ragged", new ColumnLayout(ColumnKind.Ragged, DType.Int16, [-1, 3, -1])),
+        new("text", new ColumnLayout(ColumnKind.Text, DType.None, [])),
+        new("object", new ColumnLayout(ColumnKind.Object, DType.None, [])),
+    ];
+
+    /// <summary>Lengths of the frames of <see cref="Columns"/> for three rows.</summary>
+    internal static long[] Frames { get; } = [60, 24, 64 + 5 * 16, 128 + 18, 64 + 7, 64];
+
+    internal static IReadOnlyList<(Request Request, long[] Frames)> Requests { get; } =
+    [
+        (new HelloRequest(new byte[16], 4711, "0.2.0", null), []),
+        (new HelloRequest(Enumerable.Range(0, 16).Select(i => (byte)i).ToArray(), int.MaxValue, "0.2.0", new byte[] { 1, 2 }), []),
+        (new PingRequest(), []),
+        (new AuthRequest(new byte[16], new byte[32], new byte[32]), []),
+        (new PutRequest(3, "train", Keys, null, PackedTags.Parse(Tags, 3), Columns, PutWant.Kv), Frames),
+        (new PutRequest(3, null, default, Selection, null, Columns[..1], PutWant.None), Frames[..1]),
+        (new PutRequest(3, "train", default, null, null, Columns[1..2], PutWant.Meta), Frames[1..2]),
+        (new PutRequest(0, "train", [], null, PackedTags.Parse(default, 0), [], PutWant.Kv), []),
+        (new GetRequest("train", Keys, null, default, false), []),
+        (new GetRequest(null, default, Selection, ["x", "y"], true), []),
+        (new GetRequest(null, default, Selection with { Generations = default }, [], true), []),
+        (new MetaRequest("train", ["x"], 64, MetaMode.Fetch, "actor", new byte[] { 0x80 }), []),
+        (new MetaRequest("train", [], null, MetaMode.ForceFetch, null, null), []),
+        (new MetaRequest("train", ["x"], -1, MetaMode.Insert, null, null), []),
+        (new RetrieveMetaRequest("train", Keys, true), []),
+        (new RetrieveKeysRequest("train", [1, 2, 3]), []),
+        (new ListRequest(null, null), []),
+        (new ListRequest("train", ImmutableSortedDictionary<string, long>.Empty.Add("train", 12)), []),
+        (new ClearKeysRequest("train", Keys), []),
+        (new ClearRowsRequest(Selection), []),
+        (new ClearPartitionRequest("train"), []),
+        (new SetTagsRequest(Selection, PackedTags.Parse(Tags, 3), true), []),
+        (new ProductionStatusRequest("train", ["x", "y"]), []),
+        (new ConsumptionStatusRequest("train", "actor"), []),
+        (new ResetConsumptionRequest("train", null), []),
+        (new ResetConsumptionRequest("train", "actor"), []),
+        (new PartitionsRequest(), []),
+        (new StatsRequest(), []),
+    ];
+
+    internal static ImmutableArray<ReplyColumn> ReplyColumns { get; } =
+    [
+        new("x", DType.Float32, [new(Columns[2].Layout, 1, 64 + 16), new(new ColumnLayout(ColumnKind.Dense, DType.Float32, [5]), 2, 40)]),
+        new("s", DType.None, [new(Columns[4].Layout, 3, 64 + 7)]),
+    ];
+
+    internal static long[] ReplyFrames { get; } = [128 + 40, 64 + 7];
+
+    internal static IReadOnlyList<(Reply Reply, Func<ReadOnlyMemory<byte>, Reply> Read)> Replies { get; } =
+    [
+        (new HelloReply("0.2.0", 12, 3, new ProtocolLimits { Rows = 5, PayloadBytes = 1 << 30 }, 2, 1L << 40, true), HelloReply.Read),
+        (new NonceReply(new byte[32]), NonceReply.Read),
+        (new OkReply(), OkReply.Read),
+        (PutReply.None, PutReply.Read),
+        (PutReply.Kv(Tags, ["x", "y"]), PutReply.Read),
+        (PutReply.Batch(Meta), PutReply.Read),
+        (new GetReply(3, ReplyColumns), header => GetReply.Read(header, ReplyFrames)),
+        (new MetaReply(Meta), MetaReply.Read),
+        (new RetrieveKeysReply(true, ["a", null, ""]), RetrieveKeysReply.Read),
+        (new ListReply([new("train", 7, PackedKeys.Pack(Keys.AsSpan()), Tags), new("", 0, default, default)]), ListReply.Read),
+        (new RowsReply(1L << 40), RowsReply.Read),
+        (new FoundReply(true), FoundReply.Read),
+        (new StatusReply(true, [4, 5], [0, 1, 1, 0]), StatusReply.Read),
+        (StatusReply.NotFound, StatusReply.Read),
+        (new PartitionsReply(["train", "val"]), PartitionsReply.Read),
+        (new StatsReply(ImmutableSortedDictionary<string, long>.Empty.Add("requests", 12).Add("rows", -1)), StatsReply.Read),
+        (new ErrorReply(ErrorKind.NotReady, "12 of 64 ready", ImmutableSortedDictionary<string, object>.Empty.Add("missing", "reward").Add("ready", 12L)),
+            ErrorReply.Read),
+    ];
+}
