@@ -1,0 +1,143 @@
+"""Tags as bytes and back: one MessagePack map per row, back to back (docs/wire.md, section 4).
+
+A tag is a dict with str keys. Its values are str, int, float, bool, None, bytes, and lists, tuples and dicts of these;
+they come back as the same types. NumPy scalars and 0-dim tensors, at any depth, become Python scalars. Anything else is
+an error before anything is sent.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from transferqueue._objects import BIG_INT, TUPLE, holds_buffer, may_hold_bytes
+from transferqueue.errors import InvalidTypeError, ProtocolError
+
+__all__ = ["decode", "encode"]
+
+_DICT = {dict}
+_STR = {str}
+_SCALAR_KINDS = frozenset("biufSU")
+
+
+class _NoTagValueError(TypeError):
+    """A value that a tag can't hold."""
+
+
+def encode(tags: Sequence[Mapping[str, Any]]) -> bytes:
+    """The tags of some rows, one map after the other.
+
+    Raises
+    ------
+    InvalidTypeError
+        A tag is no dict, has a key that is no str, or holds a value that a tag can't; the message names the row.
+    """
+    if set(map(type, tags)) - _DICT:
+        tags = [_as_dict(row, tag) for row, tag in enumerate(tags)]
+    if set(map(type, chain.from_iterable(tags))) - _STR:
+        tags = [_with_plain_keys(row, tag) for row, tag in enumerate(tags)]
+    try:
+        packed = b"".join(map(_packer().pack, tags))
+        plain = not may_hold_bytes(packed) or not holds_buffer(tags)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        plain = False
+    if not plain:
+        raise _first_error(tags)
+    return packed
+
+
+def decode(packed: bytes | memoryview, rows: int) -> list[dict[str, Any]]:
+    """The tags of ``rows`` rows.
+
+    Raises
+    ------
+    ProtocolError
+        The bytes are not that many maps.
+    """
+    unpacker = msgpack.Unpacker(
+        ext_hook=_value, strict_map_key=False, unicode_errors="surrogatepass", max_buffer_size=max(len(packed), 1)
+    )
+    try:
+        unpacker.feed(packed)
+        tags = list(unpacker)
+    except (ValueError, TypeError) as cause:
+        raise ProtocolError(f"tags that are not MessagePack: {cause}") from cause
+    if len(tags) != rows or unpacker.tell() != len(packed) or set(map(type, tags)) - _DICT:
+        raise ProtocolError(f"tags: {rows} maps announced, {len(tags)} values there")
+    return tags
+
+
+def _packer() -> msgpack.Packer:
+    return msgpack.Packer(default=_extension, strict_types=True, unicode_errors="surrogatepass")
+
+
+def _extension(value: Any) -> Any:
+    kind = type(value)
+    if kind is tuple:
+        elements = list(value)
+        if holds_buffer(elements):
+            raise _NoTagValueError("a bytearray or memoryview")
+        return msgpack.ExtType(TUPLE, _packer().pack(elements))
+    if kind is int:  # msgpack asks for those beyond 64 bits
+        return msgpack.ExtType(BIG_INT, b"%d" % value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        if value.ndim == 0 and value.dtype.kind in _SCALAR_KINDS and value.dtype != np.longdouble:
+            return value.item()
+    elif (torch := sys.modules.get("torch")) is not None and isinstance(value, torch.Tensor) and value.dim() == 0:
+        return _scalar_of(value)
+    raise _NoTagValueError(f"{value!r:.80}, a {kind.__module__}.{kind.__qualname__}")
+
+
+def _scalar_of(tensor: Any) -> Any:
+    scalar = tensor.item()
+    if isinstance(scalar, complex):
+        raise _NoTagValueError(f"the complex number {scalar}")
+    return scalar
+
+
+def _value(code: int, octets: bytes) -> Any:
+    if code == TUPLE:
+        return tuple(msgpack.unpackb(octets, ext_hook=_value, strict_map_key=False, unicode_errors="surrogatepass"))
+    if code == BIG_INT:
+        return int(octets)
+    raise ValueError(f"extension type {code}")
+
+
+def _as_dict(row: int, tag: Any) -> dict[str, Any]:
+    if not isinstance(tag, Mapping):
+        raise InvalidTypeError(f"the tag of row {row}: got {tag!r:.80}, a {type(tag).__name__}; a tag is a dict")
+    return dict(tag)
+
+
+def _with_plain_keys(row: int, tag: Mapping[str, Any]) -> dict[str, Any]:
+    for key in tag:
+        if type(key) is not str and type(key) is not np.str_:
+            raise InvalidTypeError(
+                f"the tag of row {row}: got the key {key!r:.80}, a {type(key).__name__}; keys are str"
+            )
+    return {str(key): value for key, value in tag.items()}
+
+
+def _first_error(tags: Sequence[Mapping[str, Any]]) -> InvalidTypeError:
+    for row, tag in enumerate(tags):
+        for key, value in tag.items():
+            reason = _reason_against(value)
+            if reason is not None:
+                return InvalidTypeError(
+                    f"the tag of row {row}, entry {key!r}: got {reason}; "
+                    "a tag holds str, int, float, bool, None, bytes, and lists, tuples and dicts of these"
+                )
+    return InvalidTypeError("tags: a key or a value that can't be encoded")
+
+
+def _reason_against(value: Any) -> str | None:
+    try:
+        _packer().pack(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as cause:
+        return str(cause)
+    return "a bytearray or memoryview" if holds_buffer(value) else None
