@@ -60,9 +60,7 @@ def test_inserted_rows_become_ready_field_by_field(client, partition):
 def test_a_fetch_waits_for_the_rows_that_are_missing(client, partition):
     client.put(columns(2), partition_id=partition)
     got: list[BatchMeta] = []
-    waiter = threading.Thread(
-        target=lambda: got.append(client.get_meta(["x"], 4, partition, task_name="t", timeout_s=30))
-    )
+    waiter = threading.Thread(target=lambda: got.append(client.get_meta(["x"], 4, partition, task_name="t", timeout_s=30)))
     waiter.start()
     time.sleep(0.2)
     assert not got
