@@ -1,0 +1,126 @@
+using System.Runtime.CompilerServices;
+using TransferQueue.Memory;
+using TransferQueue.Memory.Native;
+using TransferQueue.Transport.Native;
+
+namespace TransferQueue.Transport;
+
+/// <summary>One attempt to move bytes over a non-blocking socket. Stateless; any thread, one per direction of a socket.</summary>
+internal static unsafe class SocketIO
+{
+    /// <summary>Returned when the socket can't go on without waiting; another negative result −e says that it failed with errno e.</summary>
+    public const long WouldBlock = -Errno.EAGAIN;
+
+    /// <summary>Stretches of memory per call.</summary>
+    private const int PartsPerCall = 64;
+
+    /// <summary>Receives into one place.</summary>
+    /// <returns>Bytes; 0: the peer ended; <see cref="WouldBlock"/> or −errno.</returns>
+    public static long Receive(int fd, byte* target, long bytes)
+    {
+        while (true)
+        {
+            nint count = LibcSockets.recv(fd, target, (nuint)bytes, LibcSockets.MSG_DONTWAIT);
+            if (count >= 0 || IsFinal(out count))
+                return count;
+        }
+    }
+
+    /// <summary>Receives the next bytes of a payload where its plan wants them, and notes it there.</summary>
+    /// <returns>As <see cref="Receive(int, byte*, long)"/>.</returns>
+    public static long Receive(int fd, ReceivePlan plan, long mostBytes)
+    {
+        Unsafe.SkipInit(out PartList parts);
+        int count = 0;
+        for (long listed = 0; count < PartsPerCall && listed < mostBytes; count++)
+        {
+            NativeSegment room = plan.Following(count);
+            if (room.Length == 0)
+                break;
+            long length = Math.Min(room.Length, mostBytes - listed);
+            parts[count].iov_base = room.Pointer;
+            parts[count].iov_len = (nuint)length;
+            listed += length;
+        }
+        long received = count == 1
+            ? Receive(fd, (byte*)parts[0].iov_base, (long)parts[0].iov_len)
+            : ReceiveParts(fd, (iovec*)Unsafe.AsPointer(ref parts), count);
+        if (received > 0)
+            plan.Advance(received);
+        return received;
+    }
+
+    /// <summary>Sends the next bytes of a message, and notes it there.</summary>
+    /// <returns>Bytes, <see cref="WouldBlock"/> or −errno.</returns>
+    public static long Send(int fd, OutgoingMessage message, long mostBytes)
+    {
+        Unsafe.SkipInit(out PartList parts);
+        int count = message.List(parts, mostBytes, out _);
+        long sent = SendParts(fd, (iovec*)Unsafe.AsPointer(ref parts), count);
+        if (sent > 0)
+            _ = message.Advance(sent);
+        return sent;
+    }
+
+    /// <summary>Sends several short messages in one call, and notes it in each.</summary>
+    /// <param name="fd">The socket.</param>
+    /// <param name="messages">Queued messages, the first one first.</param>
+    /// <param name="longest">Only messages of at most this many remaining bytes are taken; the first one is taken in any case.</param>
+    /// <returns>Bytes, <see cref="WouldBlock"/> or −errno.</returns>
+    public static long Send(int fd, Queue<OutgoingMessage> messages, long longest)
+    {
+        Unsafe.SkipInit(out PartList parts);
+        int count = 0;
+        foreach (OutgoingMessage message in messages)
+        {
+            if (count > 0 && (count == PartsPerCall || message.RemainingBytes > longest))
+                break;
+            count += message.List(((Span<iovec>)parts)[count..], longest, out _);
+        }
+        long sent = SendParts(fd, (iovec*)Unsafe.AsPointer(ref parts), count);
+        long left = sent;
+        foreach (OutgoingMessage message in messages)
+        {
+            if (left <= 0)
+                break;
+            left = message.Advance(left);
+        }
+        return sent;
+    }
+
+    private static long ReceiveParts(int fd, iovec* parts, int count)
+    {
+        msghdr header = new() { msg_iov = parts, msg_iovlen = (nuint)count };
+        while (true)
+        {
+            nint received = LibcSockets.recvmsg(fd, &header, LibcSockets.MSG_DONTWAIT);
+            if (received >= 0 || IsFinal(out received))
+                return received;
+        }
+    }
+
+    private static long SendParts(int fd, iovec* parts, int count)
+    {
+        msghdr header = new() { msg_iov = parts, msg_iovlen = (nuint)count };
+        while (true)
+        {
+            nint sent = LibcSockets.sendmsg(fd, &header, LibcSockets.MSG_DONTWAIT | LibcSockets.MSG_NOSIGNAL);
+            if (sent >= 0 || IsFinal(out sent))
+                return sent;
+        }
+    }
+
+    /// <summary>What a failed call says: false if it was only interrupted.</summary>
+    private static bool IsFinal(out nint result)
+    {
+        int errno = Errno.Last;
+        result = errno == Errno.ENOBUFS ? (nint)WouldBlock : -errno;
+        return errno != Errno.EINTR;
+    }
+
+    [InlineArray(PartsPerCall)]
+    private struct PartList
+    {
+        private iovec _first;
+    }
+}
