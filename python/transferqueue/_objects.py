@@ -14,7 +14,7 @@ from __future__ import annotations
 import pickle
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -38,8 +38,8 @@ class _NotPackableError(TypeError):
     """A value that MessagePack and our extension types don't carry."""
 
 
-def encode_rows(rows: Sequence[Any], allow_pickle: bool = True) -> list[bytes]:
-    """Each row's bytes, codec byte first.
+def encode_rows(rows: Sequence[Any], allow_pickle: bool = True) -> tuple[np.ndarray[Any, Any], bytes]:
+    """Bytes per row, int64 [B], and the rows' bytes side by side, each with its codec byte first.
 
     Parameters
     ----------
@@ -54,15 +54,27 @@ def encode_rows(rows: Sequence[Any], allow_pickle: bool = True) -> list[bytes]:
         A row needs pickle and must not have it, or can't be pickled either.
     """
     try:
-        return [MESSAGEPACK + packed for packed in _pack_all(rows)]
+        packed = list(map(_packer().pack, rows))
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return [encode_row(row, allow_pickle) for row in rows]
+        return _encode_each(rows, allow_pickle)
+    # The codec byte is what stands before and between the rows.
+    blob = MESSAGEPACK + MESSAGEPACK.join(packed) if packed else b""
+    if may_hold_bytes(blob) and any(map(holds_buffer, rows)):
+        return _encode_each(rows, allow_pickle)
+    lengths = np.fromiter(map(len, packed), np.int64, len(packed))
+    lengths += 1
+    return lengths, blob
+
+
+def _encode_each(rows: Sequence[Any], allow_pickle: bool) -> tuple[np.ndarray[Any, Any], bytes]:
+    encoded = [encode_row(row, allow_pickle) for row in rows]
+    return np.fromiter(map(len, encoded), np.int64, len(encoded)), b"".join(encoded)
 
 
 def encode_row(row: Any, allow_pickle: bool = True) -> bytes:
     """One row's bytes, codec byte first; as `encode_rows`."""
     try:
-        return MESSAGEPACK + next(iter(_pack_all((row,))))
+        return MESSAGEPACK + _pack(row)
     except (TypeError, ValueError, OverflowError, RecursionError) as cause:
         if not allow_pickle:
             raise InvalidTypeError(
@@ -125,19 +137,15 @@ def decode_row(octets: Any, allow_pickle: bool = True) -> Any:
 # --- MessagePack, writing -------------------------------------------------------------------------------------------
 
 
-def _pack_all(rows: Iterable[Any]) -> list[bytes]:
-    pack = msgpack.Packer(default=_extension, strict_types=True, unicode_errors="surrogatepass").pack
-    return [_exact(row, packed) for row, packed in zip(rows, map(pack, rows), strict=True)]
+def _packer() -> msgpack.Packer:
+    return msgpack.Packer(default=_extension, strict_types=True, unicode_errors="surrogatepass")
 
 
 def _pack(value: Any) -> bytes:
-    packer = msgpack.Packer(default=_extension, strict_types=True, unicode_errors="surrogatepass")
-    return _exact(value, packer.pack(value))
-
-
-def _exact(value: Any, packed: bytes) -> bytes:
-    """What was packed, once more if msgpack wrote a bytearray as if it were bytes."""
-    return _pack(_without_buffers(value)) if may_hold_bytes(packed) and holds_buffer(value) else packed
+    packed: bytes = _packer().pack(value)
+    if may_hold_bytes(packed) and holds_buffer(value):
+        packed = _packer().pack(_without_buffers(value))
+    return packed
 
 
 def may_hold_bytes(packed: bytes) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tensordict import NonTensorData, NonTensorStack, TensorDictBase, is_tensor_collection
 
-from transferqueue._tensors import nested
+from transferqueue._tensors import construct, nested
 from transferqueue._tensors.dtypes import CODES, NO_TENSOR
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 
@@ -93,7 +93,8 @@ def _column(name: str, value: Any, rows: int) -> Column:
     if type(name) is not str:
         raise InvalidTypeError(f"a field's name: got {name!r}, a {type(name).__name__}; names are str")
     if isinstance(value, torch.Tensor):
-        return _tensor_column(name, value, rows)
+        inner = construct.inner_tensors(value)
+        return _tensor_column(name, value, rows) if inner is None else _jagged_column(name, inner, rows)
     elements = _elements(name, value, rows)
     if isinstance(elements, torch.Tensor):
         return _tensor_column(name, elements, rows)
@@ -105,9 +106,7 @@ def _column(name: str, value: Any, rows: int) -> Column:
 def _tensor_column(name: str, tensor: torch.Tensor, rows: int) -> Column:
     code = CODES.get(tensor.dtype)
     if code is None:
-        raise InvalidTypeError(
-            f"field {name!r}: no column can hold {tensor.dtype}; convert it, for example to torch.uint8"
-        )
+        raise _no_dtype(name, tensor.dtype)
     if tensor.device.type != "cpu" or tensor.requires_grad:
         tensor = _on_cpu(name, tensor)
     if tensor.is_nested:
@@ -127,6 +126,18 @@ def _tensor_column(name: str, tensor: torch.Tensor, rows: int) -> Column:
     return Column(name, DENSE, code, list(shape[1:]), tensor.contiguous())
 
 
+def _jagged_column(name: str, inner: tuple[Any, ...], rows: int) -> Column:
+    values, offsets, lengths, ragged_index = inner
+    code = CODES.get(values.dtype)
+    if code is None:
+        raise _no_dtype(name, values.dtype)
+    if values.device.type != "cpu" or values.requires_grad:
+        values = _on_cpu(name, values)
+    if offsets.shape[0] != rows + 1:
+        raise _row_mismatch(name, offsets.shape[0] - 1, rows)
+    return _ragged_column(name, code, nested.parts_of_jagged(values, offsets, lengths, ragged_index))
+
+
 def _on_cpu(name: str, tensor: torch.Tensor) -> torch.Tensor:
     if tensor.device.type == "meta":
         raise InvalidArgumentError(f"field {name!r}: a tensor on the meta device has no values to put")
@@ -141,7 +152,7 @@ def _ragged_column(name: str, code: int, parts: nested.Parts) -> Column:
 def _elements(name: str, value: Any, rows: int) -> Any:
     """What stands in the rows of something that is not a tensor: a sequence, or a tensor after all."""
     if isinstance(value, NonTensorStack):
-        return value.tolist()
+        return construct.stacked_values(value)
     if isinstance(value, np.ndarray):
         return _of_array(value)
     if is_tensor_collection(value):
@@ -192,6 +203,10 @@ def _column_of_tensors(name: str, rows: Sequence[torch.Tensor]) -> Column | None
     if code is None or len({row.dtype for row in rows}) > 1 or any(map(nested.is_special, rows)):
         return None
     return _ragged_column(name, code, nested.parts_of_rows([_on_cpu(name, row) for row in rows]))
+
+
+def _no_dtype(name: str, dtype: torch.dtype) -> InvalidTypeError:
+    return InvalidTypeError(f"field {name!r}: no column can hold {dtype}; convert it, for example to torch.uint8")
 
 
 def _row_mismatch(name: str, count: int | None, rows: int) -> InvalidArgumentError:

@@ -10,7 +10,7 @@ import torch
 
 from transferqueue.errors import InvalidTypeError
 
-__all__ = ["Parts", "gather", "is_special", "parts_of", "parts_of_rows"]
+__all__ = ["Parts", "gather", "is_special", "parts_of", "parts_of_jagged", "parts_of_rows"]
 
 _SAME_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
@@ -44,19 +44,26 @@ def is_special(row: torch.Tensor) -> bool:
 
 
 def _of_jagged(tensor: Any) -> Parts:
-    values: torch.Tensor = tensor.values().detach()
-    offsets = tensor.offsets().detach().cpu().numpy().astype(np.int64, copy=False)
-    ragged = tensor._ragged_idx - 1
-    lengths = tensor.lengths()
+    return parts_of_jagged(tensor.values().detach(), tensor.offsets(), tensor.lengths(), tensor._ragged_idx)
+
+
+def parts_of_jagged(
+    values: torch.Tensor, offset_tensor: torch.Tensor, lengths: torch.Tensor | None, ragged_index: int
+) -> Parts:
+    """Take a jagged tensor apart whose inner tensors, on the CPU and detached, are known."""
+    offsets = offset_tensor.detach().cpu().numpy().astype(np.int64, copy=False)
+    ragged = ragged_index - 1
     if ragged:
         values = values.movedim(ragged, 0)
     if lengths is not None:
-        values, offsets = _without_holes(values, offsets[:-1], lengths.cpu().numpy())
+        values, offsets = _without_holes(values, offsets[:-1], lengths.detach().cpu().numpy())
     elif (first := int(offsets[0])) or int(offsets[-1]) != values.shape[0]:
         values, offsets = values[first : int(offsets[-1])], offsets - first
     shape = list(values.shape[1:])
     shape.insert(ragged, -1)
-    return Parts(values.resolve_neg().resolve_conj().contiguous(), shape, offsets)
+    if values.is_neg() or values.is_conj():
+        values = values.resolve_neg().resolve_conj()
+    return Parts(values.contiguous(), shape, offsets)
 
 
 def _without_holes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from array import array
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,22 +11,24 @@ from tensordict import TensorDictBase
 from transferqueue import _objects
 from transferqueue._tensors.columns import DENSE, JAGGED, RAGGED, TEXT, Column, columns_of
 
-__all__ = ["Packed", "pack", "pack_columns"]
+__all__ = ["Packed", "Segment", "pack", "pack_columns"]
 
-_ALIGNMENT = 64
 _ONE_ROW = struct.Struct("<qq48x")
+
+
+#: Address, length in bytes, frame.
+Segment = tuple[int, int, int]
 
 
 class Packed(NamedTuple):
     """A batch, ready to be sent.
 
-    ``columns`` are descriptors ``[name, kind, dtype, shape]``. ``segments`` holds address, length and frame of each
-    segment, as docs/wire.md, section 5 has it; frame i is column i. The memory lives as long as ``keepalive``.
+    ``columns`` are descriptors ``[name, kind, dtype, shape]``. ``segments`` are (address, length, frame), as
+    docs/wire.md, section 5 has them; frame i is column i. The memory lives as long as ``keepalive``.
     """
 
     columns: list[list[Any]]
-    segments: array[int]
-    frame_count: int
+    segments: list[Segment]
     keepalive: list[Any]
 
 
@@ -55,7 +56,7 @@ def pack(fields: TensorDictBase | dict[str, Any], rows: int, allow_pickle: bool 
 
 def pack_columns(columns: list[Column], rows: int, allow_pickle: bool = True) -> Packed:
     """As `pack`, of columns that are known already."""
-    segments = array("q")
+    segments: list[Segment] = []
     keepalive: list[Any] = []
     for frame, column in enumerate(columns):
         if column.kind == DENSE:
@@ -65,17 +66,17 @@ def pack_columns(columns: list[Column], rows: int, allow_pickle: bool = True) ->
             _add_values(column, frame, segments, keepalive)
         else:
             _add_rows(column, frame, rows, segments, keepalive, allow_pickle)
-    return Packed([[c.name, c.kind, c.dtype, c.shape] for c in columns], segments, len(columns), keepalive)
+    return Packed([[c.name, c.kind, c.dtype, c.shape] for c in columns], segments, keepalive)
 
 
-def _add_values(column: Column, frame: int, segments: array[int], keepalive: list[Any]) -> None:
+def _add_values(column: Column, frame: int, segments: list[Segment], keepalive: list[Any]) -> None:
     values = column.values
     assert values is not None
-    segments.extend((values.data_ptr(), values.nbytes, frame))
+    segments.append((values.data_ptr(), values.nbytes, frame))
     keepalive.append(values)
 
 
-def _add_head(column: Column, frame: int, rows: int, segments: array[int], keepalive: list[Any]) -> None:
+def _add_head(column: Column, frame: int, rows: int, segments: list[Segment], keepalive: list[Any]) -> None:
     """The offsets, then the shapes of a ragged column, padded to where the values begin."""
     assert column.offsets is not None
     shapes = column.shapes.reshape(-1) if column.kind != JAGGED and column.shapes is not None else None
@@ -88,33 +89,31 @@ def _add_head(column: Column, frame: int, rows: int, segments: array[int], keepa
 
 
 def _add_rows(
-    column: Column, frame: int, rows: int, segments: array[int], keepalive: list[Any], allow_pickle: bool
+    column: Column, frame: int, rows: int, segments: list[Segment], keepalive: list[Any], allow_pickle: bool
 ) -> None:
     assert column.rows is not None
     if column.kind == TEXT:
         lengths, blob = _text(column.rows)
     else:
-        encoded = _objects.encode_rows(column.rows, allow_pickle)
-        lengths, blob = map(len, encoded), b"".join(encoded)
+        lengths, blob = _objects.encode_rows(column.rows, allow_pickle)
     if rows == 1:
         _add_memory(np.frombuffer(_ONE_ROW.pack(0, len(blob)) + blob, np.uint8), frame, segments, keepalive)
         return
     head = np.zeros((rows + 1 + 7) & ~7, np.int64)
-    np.cumsum(np.fromiter(lengths, np.int64, rows), out=head[1 : rows + 1])
+    np.cumsum(lengths, out=head[1 : rows + 1])
     _add_memory(head, frame, segments, keepalive)
     if blob:
         _add_memory(np.frombuffer(blob, np.uint8), frame, segments, keepalive)
 
 
-def _text(rows: Any) -> tuple[Any, bytes]:
+def _text(rows: Any) -> tuple[np.ndarray[Any, Any], bytes]:
     """Bytes per row and the rows' UTF-8 side by side."""
     joined = "".join(rows)
-    if joined.isascii():
-        return map(len, rows), joined.encode("ascii")
-    encoded = [row.encode("utf-8", "surrogatepass") for row in rows]
-    return map(len, encoded), b"".join(encoded)
+    encoded = rows if joined.isascii() else [row.encode("utf-8", "surrogatepass") for row in rows]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    return lengths, joined.encode("utf-8", "surrogatepass") if encoded is rows else b"".join(encoded)
 
 
-def _add_memory(memory: np.ndarray[Any, Any], frame: int, segments: array[int], keepalive: list[Any]) -> None:
-    segments.extend((memory.ctypes.data, memory.nbytes, frame))
+def _add_memory(memory: np.ndarray[Any, Any], frame: int, segments: list[Segment], keepalive: list[Any]) -> None:
+    segments.append((memory.ctypes.data, memory.nbytes, frame))
     keepalive.append(memory)

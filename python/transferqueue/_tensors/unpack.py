@@ -14,9 +14,9 @@ from tensordict import TensorDict
 from transferqueue import _objects
 from transferqueue._tensors import construct
 from transferqueue._tensors.columns import DENSE, RAGGED, TEXT
-from transferqueue._tensors.construct import Layout
 from transferqueue._tensors.dtypes import DTYPES, NO_TENSOR
 from transferqueue._tensors.pieces import ALIGNMENT, Piece, Rows, join, read_piece, values_start
+from transferqueue._tensors.shortcuts import Layout
 from transferqueue.errors import InvalidArgumentError, ProtocolError
 
 __all__ = ["Frame", "unpack"]
