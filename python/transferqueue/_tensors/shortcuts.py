@@ -137,7 +137,7 @@ class _MembersOnDemand:
         return members
 
 
-class LazyStack(NonTensorStack):  # type: ignore[misc]
+class LazyStack(NonTensorStack):
     """A NonTensorStack that holds its values as a list, or a way to get them, until somebody needs its members."""
 
     tensordicts = _MembersOnDemand()
@@ -153,7 +153,7 @@ class LazyStack(NonTensorStack):  # type: ignore[misc]
     def tolist(self, **options: Any) -> list[Any]:
         """The values in a list; as NonTensorStack's."""
         if options.get("as_linked_list"):
-            return super().tolist(**options)  # type: ignore[no-any-return]
+            return super().tolist(**options)
         return list(self.values_on_demand())
 
     def __reduce_ex__(self, protocol: Any) -> Any:
