@@ -12,7 +12,7 @@ namespace TransferQueue.Columns;
 /// Only where <see cref="Shape"/> has a −1: with one, int32[B], each row's length there; with several, int32[B × rank], each
 /// row's shape, −1 behind the end of a row of lower rank. Default: none.
 /// </param>
-public sealed record FieldSchema(
+public sealed partial record FieldSchema(
     string Name, DType? DType, ImmutableArray<long> Shape, bool IsNested, bool IsNonTensor, ImmutableArray<int> Sizes = default)
 {
     /// <summary>A field of which nothing is known but its name.</summary>

@@ -30,21 +30,16 @@ public sealed class PackedTags
     public static PackedTags Parse(ReadOnlyMemory<byte> bytes, int rows) => new(bytes, TagCodec.Split(bytes.Span, rows));
 
     /// <summary>The tags of the rows at <paramref name="positions"/>, in that order, copied.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The tags together are beyond 2 GiB.</exception>
+    /// <exception cref="InvalidArgumentException">The tags together are beyond 2 GiB.</exception>
     public PackedTags Select(ReadOnlySpan<int> positions)
     {
-        var offsets = new int[positions.Length + 1];
         long total = 0;
-        for (int i = 0; i < positions.Length; i++)
-        {
-            total += _offsets[positions[i] + 1] - _offsets[positions[i]];
-            ArgumentOutOfRangeException.ThrowIfGreaterThan(total, Array.MaxLength);
-            offsets[i + 1] = (int)total;
-        }
-        var bytes = new byte[total];
-        for (int i = 0; i < positions.Length; i++)
-            this[positions[i]].Span.CopyTo(bytes.AsSpan(offsets[i]));
-        return new PackedTags(bytes, offsets);
+        foreach (int position in positions)
+            total += _offsets[position + 1] - _offsets[position];
+        var selected = new Builder(positions.Length, total);
+        foreach (int position in positions)
+            selected.Add(this[position].Span);
+        return selected.ToTags();
     }
 
     /// <summary>The tags of consecutive rows; shares the bytes.</summary>
@@ -54,5 +49,56 @@ public sealed class PackedTags
         for (int i = 0; i <= count; i++)
             offsets[i] = _offsets[start + i] - _offsets[start];
         return new PackedTags(Bytes[_offsets[start].._offsets[start + count]], offsets);
+    }
+
+    /// <summary>The tags of some stretches of rows, one after the other; null where none of them has an entry.</summary>
+    /// <param name="parts">Tags, or null for rows without any, and the number of rows.</param>
+    internal static PackedTags? Concat(IReadOnlyList<(PackedTags? Tags, int Rows)> parts)
+    {
+        if (parts.All(part => part.Tags is null))
+            return null;
+        var joined = new Builder(parts.Sum(part => part.Rows), parts.Sum(part => (long)(part.Tags?.Bytes.Length ?? part.Rows)));
+        foreach (var (tags, rows) in parts)
+        {
+            for (int row = 0; row < rows; row++)
+                joined.Add(tags is null ? TagCodec.Empty : tags[row].Span);
+        }
+        return joined.ToTags();
+    }
+
+    /// <summary>Row by row <paramref name="winner"/>'s tag, unless that is empty.</summary>
+    internal static PackedTags? Override(PackedTags? loser, PackedTags? winner)
+    {
+        if (loser is null || winner is null)
+            return winner ?? loser;
+        var joined = new Builder(winner.Rows, (long)winner.Bytes.Length + loser.Bytes.Length);
+        for (int row = 0; row < winner.Rows; row++)
+        {
+            var tag = winner[row].Span;
+            joined.Add(TagCodec.IsEmpty(tag) ? loser[row].Span : tag);
+        }
+        return joined.ToTags();
+    }
+
+    /// <summary>Puts tags together, row by row.</summary>
+    private struct Builder(int rows, long maxBytes)
+    {
+        private readonly int[] _offsets = new int[rows + 1];
+        private readonly byte[] _bytes = maxBytes <= Array.MaxLength
+            ? new byte[maxBytes]
+            : throw new InvalidArgumentException($"tags of {rows} rows: {maxBytes} bytes together; 2 GiB is the most");
+
+        private int _row;
+
+        /// <summary>Adds the next row's tag.</summary>
+        internal void Add(ReadOnlySpan<byte> tag)
+        {
+            tag.CopyTo(_bytes.AsSpan(_offsets[_row]));
+            _offsets[_row + 1] = _offsets[_row] + tag.Length;
+            _row++;
+        }
+
+        /// <summary>The tags of all rows.</summary>
+        internal readonly PackedTags ToTags() => new(_bytes.AsMemory(0, _offsets[_row]), _offsets);
     }
 }

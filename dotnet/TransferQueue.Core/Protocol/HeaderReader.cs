@@ -34,20 +34,28 @@ internal ref partial struct HeaderReader
     /// <exception cref="ProtocolException">It is cut, no map, or something follows it.</exception>
     /// <exception cref="LimitExceededException">It is too long or nests too deep.</exception>
     internal HeaderReader(string what, ReadOnlyMemory<byte> bytes, ProtocolLimits limits)
+        : this(what, limits, bytes)
+    {
+        Expect(MessagePackType.Map, "a map");
+        _left = _reader.ReadMapHeader();
+    }
+
+    private HeaderReader(string what, ProtocolLimits limits, ReadOnlyMemory<byte> bytes)
     {
         _what = what;
         Limits = limits;
         ProtocolLimits.Check($"{what}: bytes of a header", bytes.Length, limits.HeaderBytes);
         int end = PackedValue.Measure(bytes.Span, what);
         if (end != bytes.Length)
-            throw new ProtocolException($"{what}: {bytes.Length - end} bytes behind the header's map");
+            throw new ProtocolException($"{what}: {bytes.Length - end} bytes behind its end");
         _reader = new MessagePackReader(bytes);
-        Expect(MessagePackType.Map, "a map");
-        _left = _reader.ReadMapHeader();
     }
 
     /// <summary>What the message may have.</summary>
     internal ProtocolLimits Limits { get; }
+
+    /// <summary>Begins to read an array of arguments; its head comes next.</summary>
+    internal static HeaderReader OfArray(string what, ReadOnlyMemory<byte> bytes, ProtocolLimits limits) => new(what, limits, bytes);
 
     /// <summary>Goes on to the next entry that is not nil; null behind the last one.</summary>
     /// <exception cref="ProtocolException">The key is unknown or has been there already.</exception>

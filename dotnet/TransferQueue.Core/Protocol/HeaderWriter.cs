@@ -164,7 +164,7 @@ internal ref struct HeaderWriter
             _writer.Write(column.Name);
             _writer.Write((int)column.Layout.Kind);
             _writer.Write((int)column.Layout.DType);
-            Shape(column.Layout);
+            Shape(column.Layout.Shape.IsDefault ? [] : column.Layout.Shape);
         }
     }
 
@@ -181,6 +181,28 @@ internal ref struct HeaderWriter
             _writer.WriteArrayHeader(column.Pieces.Length);
             foreach (var piece in column.Pieces)
                 Item(piece);
+        }
+    }
+
+    /// <summary>Writes the schemas of a batch.</summary>
+    internal void Fields(string key, ImmutableArray<FieldSchema> fields)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(fields.Length);
+        foreach (var field in fields)
+        {
+            _writer.WriteArrayHeader(5);
+            _writer.Write(field.Name);
+            if (field.DType is { } dtype)
+                _writer.Write((int)dtype);
+            else
+                _writer.WriteNil();
+            Shape(field.Shape);
+            _writer.Write(BatchMetaCodec.Flags(field));
+            if (field.Sizes.IsDefault)
+                _writer.WriteNil();
+            else
+                _writer.Write(MemoryMarshal.AsBytes(field.Sizes.AsSpan()));
         }
     }
 
@@ -220,14 +242,19 @@ internal ref struct HeaderWriter
         _writer.WriteArrayHeader(4);
         _writer.Write((int)piece.Layout.Kind);
         _writer.Write(piece.Rows);
-        Shape(piece.Layout);
+        Shape(piece.Layout.Shape.IsDefault ? [] : piece.Layout.Shape);
         _writer.Write(piece.Bytes);
     }
 
-    private void Shape(in ColumnLayout layout)
+    private void Shape(ImmutableArray<long> shape)
     {
-        _writer.WriteArrayHeader(layout.Rank);
-        foreach (long extent in layout.Shape.AsSpan())
+        if (shape.IsDefault)
+        {
+            _writer.WriteNil();
+            return;
+        }
+        _writer.WriteArrayHeader(shape.Length);
+        foreach (long extent in shape)
             _writer.Write(extent);
     }
 }
