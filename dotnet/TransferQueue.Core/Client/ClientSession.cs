@@ -1,0 +1,116 @@
+using System.Security.Cryptography;
+using TransferQueue.Protocol;
+
+namespace TransferQueue.Client;
+
+/// <summary>
+/// One client of a core: its id, its request ids, and its connections: one for each call that blocks a thread, and one for all
+/// submitted requests together.
+/// </summary>
+/// <remarks>Thread-safe. After <see cref="Dispose"/> every call ends with ConnectionLost.</remarks>
+internal sealed class ClientSession : IDisposable
+{
+    /// <summary>What a core that was told no timeout takes (docs/wire.md, section 1).</summary>
+    public static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>The core answers at the deadline; the client waits a little longer for that answer before it gives up itself.</summary>
+    public static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(300);
+
+    private const int ClientIdBytes = 16;
+
+    private readonly Multiplexer _multiplexer;
+    private ConnectionAttempt? _opening;
+    private volatile bool _isDisposed;
+    private ProtocolLimits _limits = ProtocolLimits.Default;
+
+    /// <summary>Makes a session; nothing is connected before <see cref="Open"/>.</summary>
+    public ClientSession(ClientOptions options)
+    {
+        Options = options;
+        _multiplexer = new Multiplexer(this);
+        _opening = new ConnectionAttempt(this);
+    }
+
+    /// <summary>How to reach the core.</summary>
+    public ClientOptions Options { get; }
+
+    /// <summary>Random, told in HELLO: the core keeps first answers by it.</summary>
+    public byte[] ClientId { get; } = RandomNumberGenerator.GetBytes(ClientIdBytes);
+
+    /// <summary>Ids of this client's requests.</summary>
+    public RequestIds Ids { get; } = new();
+
+    /// <summary>Connections that wait for a call.</summary>
+    public ConnectionPool Idle { get; } = new();
+
+    /// <summary>What was done so far.</summary>
+    public ClientCounters Counters { get; } = new();
+
+    /// <summary>What the core takes at most.</summary>
+    public ProtocolLimits Limits => _limits;
+
+    /// <summary>Whether <see cref="Dispose"/> was called.</summary>
+    public bool IsDisposed => _isDisposed;
+
+    /// <summary>Goes on opening the first connection. One thread at a time.</summary>
+    /// <returns>The header of HELLO's answer; null if it is not there yet.</returns>
+    /// <exception cref="TransferQueueException">It can't be opened; the session is of no use then.</exception>
+    public ReadOnlyMemory<byte>? Open(TimeSpan wait)
+    {
+        if (_opening is null)
+            throw new InvalidArgumentException($"client of {Options.Address}: it is open already; nothing to wait for");
+        if (_opening.Step(wait) is not { } connection)
+            return null;
+        Idle.Return(connection);
+        ReadOnlyMemory<byte> hello = _opening.Hello;
+        _limits = HelloReply.Read(hello).Limits;
+        _opening.Dispose();
+        _opening = null;
+        return hello;
+    }
+
+    /// <summary>Begins a call that the calling thread will step through to its end.</summary>
+    public BlockingCall Begin(ClientRequest request)
+    {
+        Check(request);
+        return new BlockingCall(this, request);
+    }
+
+    /// <summary>Begins a request whose answer a queue will report; never waits for the core.</summary>
+    /// <param name="call">With its ticket; from <see cref="Prepare"/>.</param>
+    public void Submit(SubmittedCall call)
+    {
+        if (call is MultiplexedCall small)
+            _multiplexer.Submit(small);
+        else
+            ((PooledCall)call).Start();
+    }
+
+    /// <summary>Makes a request that is not sent yet. A small one is copied; a large one uses the caller's memory until it is completed.</summary>
+    public SubmittedCall Prepare(ClientRequest request, CompletionQueue queue)
+    {
+        Check(request);
+        return request.PayloadBytes + request.Header.Length <= Multiplexer.MostBytes
+            ? new MultiplexedCall(this, request, queue)
+            : new PooledCall(this, request, queue);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _isDisposed = true;
+        Idle.Dispose();
+        _multiplexer.Dispose();
+        Interlocked.Exchange(ref _opening, null)?.Dispose();
+    }
+
+    /// <summary>The error of calls after, or at, <see cref="Dispose"/>.</summary>
+    internal ConnectionLostException ClosedHere() => new($"core at {Options.Address}: the connection was closed here; open a new one");
+
+    private void Check(ClientRequest request)
+    {
+        if (_isDisposed)
+            throw ClosedHere();
+        _limits.CheckSizes(request.Header.Length, request.FrameLengths);
+    }
+}

@@ -1,0 +1,67 @@
+namespace TransferQueue.Client;
+
+/// <summary>Connects and shakes hands in steps, within the time that the options give for it.</summary>
+/// <remarks>One thread at a time. Dispose ends a connection that nobody has taken.</remarks>
+internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
+{
+    /// <summary>How long to wait for room in the core's queue of new connections before trying again.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
+
+    private readonly Deadline _deadline = Deadline.After(session.Options.ConnectTimeout);
+    private IClientConnection? _connection;
+    private Handshake? _handshake;
+    private ReadOnlyMemory<byte>? _hello;
+
+    /// <summary>Whether somebody listens at the address.</summary>
+    public bool HasConnected => _handshake is not null;
+
+    /// <summary>Goes on.</summary>
+    /// <returns>The connection, the caller's; null if the core has not answered yet.</returns>
+    /// <exception cref="ConnectionLostException">Nobody listens, or the connection ended.</exception>
+    /// <exception cref="DeadlineExceededException">The core did not answer in time.</exception>
+    /// <exception cref="TransferQueueException">The core refuses; of the kind that it says.</exception>
+    public IClientConnection? Step(TimeSpan wait)
+    {
+        var until = Deadline.Earlier(Deadline.After(wait), _deadline);
+        while (_hello is null)
+        {
+            if (session.IsDisposed)
+                throw session.ClosedHere();
+            if (_deadline.IsOver)
+                throw new DeadlineExceededException($"core at {session.Options.Address}: no answer to HELLO within {session.Options.ConnectTimeout.TotalSeconds:0.###} s; is it stopped or overloaded?");
+            if (until.IsOver)
+                return null;
+            if (_connection is null)
+                Connect(until);
+            else
+                _hello = _handshake!.Step(until.Left);
+        }
+        session.Counters.CountConnection();
+        IClientConnection connection = _connection!;
+        _connection = null;
+        return connection;
+    }
+
+    /// <summary>The header of HELLO's answer, after <see cref="Step"/> has given the connection.</summary>
+    public ReadOnlyMemory<byte> Hello => _hello ?? throw new InvalidOperationException("no answer to HELLO yet");
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _handshake?.Dispose();
+        _handshake = null;
+        _connection?.Dispose();
+        _connection = null;
+    }
+
+    private void Connect(Deadline until)
+    {
+        _connection = session.Options.Address.IsUnix
+            ? UnixConnection.TryOpen(session.Options.Address)
+            : throw new NotRunningException($"core at {session.Options.Address}: this build has no TCP client");
+        if (_connection is null)
+            Thread.Sleep(until.Left < Pause ? until.Left : Pause);
+        else
+            _handshake = new Handshake(session, _connection);
+    }
+}

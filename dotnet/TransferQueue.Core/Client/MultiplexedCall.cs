@@ -1,0 +1,61 @@
+namespace TransferQueue.Client;
+
+/// <summary>
+/// A submitted request that shares a connection with others. Its bytes were copied, so cancelling completes it at once.
+/// </summary>
+/// <remarks>All but the base's members is used under the multiplexer's lock only.</remarks>
+internal sealed class MultiplexedCall : SubmittedCall
+{
+    private readonly ClientSession _session;
+    private readonly Deadline _deadline;
+    private readonly TimeSpan _timeout;
+    private bool _isRetired;
+
+    /// <summary>Copies the request.</summary>
+    public MultiplexedCall(ClientSession session, ClientRequest request, CompletionQueue queue)
+        : base(queue)
+    {
+        _session = session;
+        _timeout = request.Timeout == TimeSpan.Zero ? ClientSession.DefaultTimeout : request.Timeout;
+        _deadline = Deadline.After(_timeout + ClientSession.Grace);
+        Message = RequestMessage.Create(request, copyAll: true);
+        Id = session.Ids.Begin();
+        Rewind();
+    }
+
+    /// <summary>The request's id.</summary>
+    public ulong Id { get; }
+
+    /// <summary>The request's bytes.</summary>
+    public RequestMessage Message { get; }
+
+    /// <summary>How often its connection ended.</summary>
+    public int Lost { get; set; }
+
+    /// <summary>Whether the caller's time, and the grace, is over.</summary>
+    public bool IsLate => _deadline.IsOver;
+
+    /// <summary>The error of a late call.</summary>
+    public DeadlineExceededException Late() => BlockingCall.Late(Message.Request.Type, _timeout);
+
+    /// <summary>Back to the start, for the first or the next connection.</summary>
+    public void Rewind()
+    {
+        TimeSpan left = _deadline.Left - ClientSession.Grace;
+        bool isServersDefault = Message.Request.Timeout == TimeSpan.Zero && Lost == 0;
+        Message.Rewind(Id, _session.Ids.GetAcknowledged(), isServersDefault ? TimeSpan.Zero : left > TimeSpan.Zero ? left : TimeSpan.FromMilliseconds(1));
+    }
+
+    /// <summary>The call is over and its bytes are not on a connection in part: gives back what it holds. Again: nothing.</summary>
+    public void Retire()
+    {
+        if (_isRetired)
+            return;
+        _isRetired = true;
+        Message.Dispose();
+        _session.Ids.End(Id);
+    }
+
+    /// <inheritdoc/>
+    public override void Cancel() => CompleteCancelled();
+}

@@ -1,0 +1,328 @@
+"""The core as Python sees it: a connection that sends requests, batch operations, and the servers.
+
+Headers and arguments are packed MessagePack (``docs/wire.md``); what they mean is no matter of this module. Errors that
+the core reports are raised as the classes of `transferqueue.errors`. Everything may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+from transferqueue import _runtime
+from transferqueue._completions import get_queue
+from transferqueue._table import (
+    DONE,
+    NOT_YET,
+    Exchange,
+    Frame,
+    FrameMemory,
+    Frames,
+    Functions,
+    ReplyMessage,
+    address_of,
+    get_functions,
+    put_back,
+    release,
+    take_exchange,
+    to_milliseconds,
+)
+from transferqueue._version import __version__
+from transferqueue.errors import ConnectionLostError
+
+__all__ = [
+    "BatchOperation",
+    "Connection",
+    "Frame",
+    "FrameMemory",
+    "ReplyMessage",
+    "Server",
+    "batch_meta",
+    "diagnose",
+    "serve_core",
+    "serve_gateway",
+]
+
+_SLICE_MS = 100
+
+
+class BatchOperation(enum.IntEnum):
+    """The operations of `batch_meta`."""
+
+    SELECT_ROWS = 1
+    SELECT_FIELDS = 2
+    CHUNK = 3
+    CHUNK_BY_PARTITION = 4
+    CONCAT = 5
+    UNION = 6
+    REORDER = 7
+    ADD_FIELDS = 8
+    VALIDATE = 9
+    SET_TAGS = 10
+
+
+class Connection:
+    """A client of one core: as many connections underneath as calls run at the same time.
+
+    Made by `open`. Threads share it; a call that is cut off is repeated with the same request id until its deadline, so
+    that it takes effect once.
+
+    Attributes
+    ----------
+    address : str
+        ``unix:///path`` or ``tcp://host:port``.
+    hello : dict
+        What the core told about itself: server, core_pid, epoch, limits, units, capacity_bytes, polling_mode.
+    """
+
+    def __init__(self, functions: Functions, client: int, address: str, hello: dict[str, Any]) -> None:
+        self._functions = functions
+        self._client = client
+        self.address = address
+        self.hello = hello
+
+    @classmethod
+    def open(cls, address: str, token: bytes | None = None, timeout_s: float = 10.0) -> Connection:
+        """Connect to the core at `address`; the first call of the process starts .NET.
+
+        Parameters
+        ----------
+        address
+            ``unix:///path`` or ``tcp://host:port``.
+        token
+            The job's secret, 32 bytes; only a TCP address asks for it.
+        timeout_s
+            Seconds until the core must have answered.
+
+        Raises
+        ------
+        ConnectionLostError, DeadlineExceededError, AuthenticationError, ProtocolVersionError, InvalidArgumentError
+        """
+        functions = get_functions()
+        options = {"address": address, "connect_timeout_ms": to_milliseconds(timeout_s), "package": __version__}
+        if token is not None:
+            options["token"] = token
+        packed = msgpack.packb(options)
+        exchange = take_exchange()
+        client = 0
+        try:
+            exchange.clear()
+            status = functions.client_open(address_of(packed), len(packed), exchange.reply_at)
+            client = exchange.ticket
+            while status == NOT_YET:
+                status = functions.client_wait(client, 0, exchange.reply_at)
+            reply = exchange.read(status)
+        except BaseException:
+            if client:
+                functions.client_close(client)
+            raise
+        put_back(exchange)
+        return cls(functions, client, address, msgpack.unpackb(reply.header, strict_map_key=False))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` has not been called yet."""
+        return self._client != 0
+
+    def close(self) -> None:
+        """End the connections; calls that still run raise ConnectionLostError. Again: nothing happens."""
+        client, self._client = self._client, 0
+        if client and _runtime.is_started():
+            self._functions.client_close(client)
+
+    def call(
+        self,
+        type: int,  # noqa: A002  (the wire's word)
+        header: bytes,
+        frames: Frames = (),
+        timeout_s: float | None = None,
+    ) -> ReplyMessage:
+        """Send a request and wait for its reply; Ctrl-C ends the wait within 0.1 s.
+
+        Parameters
+        ----------
+        type
+            Message type.
+        header
+            A packed MessagePack map.
+        frames
+            The payload: address and length in bytes per frame, or an ``array("q")`` of address, length and frame per
+            segment (frames in order, each with at least one). The caller keeps the memory alive until this returns.
+        timeout_s
+            Seconds until DeadlineExceededError (a type's own error may come first); None: the server's default, 30.
+
+        Raises
+        ------
+        TransferQueueError
+            Of the class that the reply's kind names; ConnectionLostError when the core is gone.
+        """
+        client = self._require_open()
+        exchange = take_exchange()
+        ticket = 0
+        try:
+            # The name keeps the table of frames alive.
+            table = exchange.fill(header, frames, timeout_s)  # noqa: F841
+            status = self._functions.client_call(client, type, exchange.request_at, exchange.reply_at)
+            if status == NOT_YET:
+                ticket = exchange.ticket
+                while status == NOT_YET:
+                    status = self._functions.client_wait(client, ticket, exchange.reply_at)
+                ticket = 0
+            reply = exchange.read(status)
+        except Exception:
+            put_back(exchange)
+            raise
+        except BaseException:
+            self._abandon(client, ticket, exchange)
+            raise
+        put_back(exchange)
+        return reply
+
+    async def acall(
+        self,
+        type: int,  # noqa: A002
+        header: bytes,
+        frames: Frames = (),
+        timeout_s: float | None = None,
+        keep: object = None,
+    ) -> ReplyMessage:
+        """Send a request without blocking the running loop and await its reply.
+
+        As `call`; `keep` owns the frames' memory and stays alive until the core has read it, also when the task is
+        cancelled. A cancelled request may still take effect.
+        """
+        client = self._require_open()
+        loop = asyncio.get_running_loop()
+        queue = get_queue(loop)
+        exchange = take_exchange()
+        try:
+            table = exchange.fill(header, frames, timeout_s)  # noqa: F841
+            status = self._functions.client_submit(client, type, exchange.request_at, queue.handle, exchange.reply_at)
+            if status != DONE:
+                exchange.read(status)
+            ticket = exchange.ticket
+            future: asyncio.Future[Any] = loop.create_future()
+            queue.add(ticket, client, future, (header, keep))
+        finally:
+            put_back(exchange)
+        try:
+            reply: ReplyMessage = await future
+        except asyncio.CancelledError:
+            queue.cancel(ticket)
+            raise
+        return reply
+
+    def _require_open(self) -> int:
+        _runtime.check_process()
+        if self._client == 0:
+            raise ConnectionLostError(f"{self.address}: the connection was closed here; open a new one")
+        return self._client
+
+    def _abandon(self, client: int, ticket: int, exchange: Exchange) -> None:
+        """An interrupt ended the wait: the core forgets the request, or its reply if that has just come."""
+        ticket = ticket or exchange.ticket
+        if ticket:
+            self._functions.client_cancel(client, ticket)
+        exchange.discard()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_client", 0):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"Connection({self.address!r}, {'open' if self.is_open else 'closed'})"
+
+
+class Server:
+    """A server that runs on threads of the core in this process."""
+
+    def __init__(self, functions: Functions, handle: int) -> None:
+        self._functions = functions
+        self._handle = handle
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Return True when the server has ended, False after `timeout_s` seconds; None waits for ever. Ctrl-C works."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = _SLICE_MS if deadline is None else max(0, int((deadline - time.monotonic()) * 1000))
+            if self._handle == 0 or self._functions.serve_wait(self._handle, min(left, _SLICE_MS)) == 1:
+                return True
+            if left == 0:
+                return False
+
+    def stop(self) -> None:
+        """Stop serving and free the address; waits for the server's threads. Again: nothing happens."""
+        handle, self._handle = self._handle, 0
+        if handle:
+            self._functions.serve_stop(handle)
+            release(handle)
+
+
+def serve_core(options: Mapping[str, Any]) -> Server:
+    """Start a core in this process; `options` are the core's, by its names. Raises what the core reports."""
+    functions = get_functions()
+    return _serve(functions, functions.serve_core, options)
+
+
+def serve_gateway(options: Mapping[str, Any]) -> Server:
+    """Start a gateway in this process, as `serve_core`."""
+    functions = get_functions()
+    return _serve(functions, functions.serve_gateway, options)
+
+
+def _serve(functions: Functions, start: Any, options: Mapping[str, Any]) -> Server:
+    packed = msgpack.packb(dict(options))
+    exchange = take_exchange()
+    exchange.clear()
+    try:
+        exchange.read(start(address_of(packed), len(packed), exchange.reply_at))
+        return Server(functions, exchange.ticket)
+    finally:
+        put_back(exchange)
+
+
+def batch_meta(op: int, args: bytes) -> bytes:
+    """Run an operation on packed BatchMetas.
+
+    Parameters
+    ----------
+    op
+        A `BatchOperation`.
+    args
+        A packed MessagePack array, see ``docs/wire.md`` section 5.
+
+    Returns
+    -------
+    bytes
+        The packed result.
+    """
+    functions = get_functions()
+    exchange = take_exchange()
+    exchange.clear()
+    try:
+        return exchange.read(functions.batch_meta(op, address_of(args), len(args), exchange.reply_at)).header
+    finally:
+        put_back(exchange)
+
+
+def diagnose() -> dict[str, Any]:
+    """Return what the core tells about itself: versions, collections, handles out, pool bytes."""
+    functions = get_functions()
+    exchange = take_exchange()
+    exchange.clear()
+    try:
+        answer: dict[str, Any] = msgpack.unpackb(exchange.read(functions.diagnose(exchange.reply_at)).header)
+        return answer
+    finally:
+        put_back(exchange)
