@@ -1,0 +1,96 @@
+"""``init``, ``close``, ``get_client``."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, Any
+
+from transferqueue import _logging, _session, options
+from transferqueue._alias_check import check_alias
+from transferqueue.errors import TransferQueueError
+
+if TYPE_CHECKING:
+    from transferqueue.client import TransferQueueClient
+
+
+def init(conf: Any = None) -> Any:
+    """Attach this process to its job's queue; the first process of the job starts it.
+
+    Which processes belong together, ``transferqueue._meeting`` tells. Child processes find the queue by the environment
+    variable ``TRANSFERQUEUE_ADDRESS``, which is set here. A repeated call does nothing. Safe from any thread.
+
+    Parameters
+    ----------
+    conf
+        None, a dict or a DictConfig: sections ``controller``, ``backend``, ``metrics``, ``transferqueue``, see
+        ``options``. Other keys are tolerated. Not used when the queue is there already.
+
+    Returns
+    -------
+    None, dict or DictConfig
+        If this call started the queue: the configuration with the defaults filled in, of the type of `conf` (DictConfig
+        for None). Else `conf`, as it was passed.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidArgumentError
+        A value in `conf` is wrong.
+    DeadlineExceededError
+        The queue was not ready in ``transferqueue.start_timeout_s``; the message says what is missing.
+    AuthenticationError
+        The folder where processes meet is not this user's own.
+    NotRunningError
+        An explicit address at which nothing serves.
+    TransferQueueError
+        The queue can't start; the message holds the end of its log.
+    """
+    require_linux()
+    _logging.configure_once()
+    warn_of_damaged_alias()
+    before = _session.find()
+    session = _session.open_session(options.Options.read(conf), start=True)
+    return options.merge(conf) if session.started and session is not before else conf
+
+
+def close() -> None:
+    """Detach this process from the queue; the process that started the queue ends it, and its rows are gone.
+
+    Without a queue nothing happens. ``init`` can be called again. Raises nothing; waits up to 15 s for the sidecar's
+    end.
+    """
+    _session.close_session()
+
+
+def get_client() -> TransferQueueClient:
+    """The client of this process; the same one at each call until ``close``.
+
+    Raises
+    ------
+    AssertionError
+        ``init`` was not called in this process.
+    """
+    session = _session.find_or_renew()
+    if session is None:
+        raise AssertionError(
+            "transferqueue: get_client() before init(): call transferqueue.init() in this process first"
+        )
+    from transferqueue.client import TransferQueueClient
+
+    return session.part("client", TransferQueueClient)
+
+
+def require_linux() -> None:
+    """Refuse other systems in one sentence."""
+    if not sys.platform.startswith("linux"):
+        raise TransferQueueError(
+            f"transferqueue: it runs on Linux (tested on x86-64), this is {sys.platform}; use a Linux host or container"
+        )
+
+
+@functools.cache
+def warn_of_damaged_alias() -> None:
+    """Say once how to repair an alias that another distribution has overwritten."""
+    damage = check_alias()
+    if damage is not None:
+        _logging.get_logger("lifecycle").warning("%s", damage)

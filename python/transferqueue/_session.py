@@ -1,0 +1,315 @@
+"""The session of this process: to which sidecar it is attached, and its connection to the core.
+
+There is at most one per process. Threads share it. A forked child has none, whatever its parent had; it attaches anew
+when it needs one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from transferqueue import _starter
+from transferqueue._job_folder import JobFolder
+from transferqueue._meeting import ADDRESS_VARIABLE, OWNER, find_address, find_job
+from transferqueue._starter import Meeting
+from transferqueue._version import __version__
+from transferqueue.errors import AuthenticationError, InvalidArgumentError, NotRunningError
+from transferqueue.options import Options, SidecarOptions
+
+if TYPE_CHECKING:
+    from transferqueue._core import Connection
+
+logger = logging.getLogger("transferqueue.session")
+
+UNIX = "unix://"
+T = TypeVar("T")
+
+
+class Session:
+    """An attachment to a sidecar.
+
+    Attributes
+    ----------
+    options : Options
+        What ``init`` was told, or the defaults.
+    address : str
+        Of the core: ``unix:///path`` or ``tcp://host:port``.
+    log_path : Path or None
+        The sidecar's log; None where it is on another host or the sidecar was started by hand.
+    started : bool
+        This process started the sidecar.
+    """
+
+    def __init__(self, options: Options, address: str, meeting: Meeting | None) -> None:
+        self.options = options
+        self.address = address
+        ready = meeting.ready if meeting is not None else {}
+        self.log_path = Path(ready["log"]) if ready.get("log") else None
+        self.started = meeting is not None and meeting.keeper is not None
+        self.ready = ready
+        self._meeting = meeting
+        self._connection: Connection | None = None
+        self._parts: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._address_before = os.environ.get(ADDRESS_VARIABLE)
+        if meeting is not None:
+            os.environ[ADDRESS_VARIABLE] = address
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that a call waits for its answer."""
+        return self.options.sidecar.timeout_s
+
+    @property
+    def allow_pickle(self) -> bool:
+        """Whether objects may be pickled: this process and the sidecar's starter allow it."""
+        return self.options.sidecar.allow_pickle and bool(self.ready.get("allow_pickle", True))
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to the core; opened, and .NET started, at the first use."""
+        connection = self._connection
+        if connection is not None:
+            return connection
+        with self._lock:
+            if self._connection is None:
+                from transferqueue._core import Connection
+
+                token = None if self.address.startswith(UNIX) else read_token(self.options.sidecar)
+                timeout_s = self.options.sidecar.connect_timeout_s
+                self._connection = Connection.open(self.address, token=token, timeout_s=timeout_s)
+            return self._connection
+
+    def part(self, name: str, make: Callable[[Session], T]) -> T:
+        """The session's own `name`, made at the first use: what is kept as long as the session, such as the client."""
+        with self._lock:
+            if name not in self._parts:
+                self._parts[name] = make(self)
+            part: T = self._parts[name]
+            return part
+
+    def is_alive(self) -> bool:
+        """Tell whether the sidecar is there, as far as this host can see."""
+        return self._meeting is None or self._meeting.attachment.is_alive()
+
+    def close(self) -> None:
+        """Detach; the process that started the sidecar ends it. Raises nothing."""
+        self._let_go()
+        meeting, self._meeting = self._meeting, None
+        if meeting is None:
+            return
+        if meeting.keeper is None:
+            meeting.attachment.detach()
+            return
+        meeting.attachment.end()
+        if not meeting.keeper.wait():
+            logger.warning("the keeper in %s did not end by itself: killed", meeting.folder.path)
+            remove_after_kill(meeting.folder)
+
+    def close_at_exit(self) -> None:
+        """End what this process owns; leave a group's sidecar to those that are still attached."""
+        meeting = self._meeting
+        if meeting is not None and meeting.keeper is not None and meeting.ready["mode"] != OWNER:
+            self._let_go()
+            self._meeting = None
+            meeting.attachment.detach()
+            meeting.keeper.forget()
+        else:
+            self.close()
+
+    def abandon(self) -> None:
+        """Drop, in a forked child, what belongs to the parent."""
+        if self._meeting is not None:
+            self._meeting.attachment.abandon()
+            if self._meeting.keeper is not None:
+                self._meeting.keeper.forget()
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        self._parts.clear()
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+        if self._meeting is not None and os.environ.get(ADDRESS_VARIABLE) == self.address:
+            if self._address_before is None:
+                del os.environ[ADDRESS_VARIABLE]
+            else:
+                os.environ[ADDRESS_VARIABLE] = self._address_before
+
+
+_session: Session | None = None
+#: The process that this one was forked from had a session.
+_parent_had_session = False
+#: Taken to make or end a session; new in a forked child, where the old one may be held by a thread that is not there.
+_lock = threading.RLock()
+
+
+def find() -> Session | None:
+    """The session of this process; None if it has none."""
+    return _session
+
+
+def find_or_renew() -> Session | None:
+    """The session of this process; a forked child whose parent had one attaches anew; else None."""
+    return session() if _session is None and _parent_had_session else _session
+
+
+def session() -> Session:
+    """The session of this process; without one, attach to the sidecar of its job.
+
+    Raises
+    ------
+    NotRunningError
+        There is nothing to attach to.
+    """
+    return _session or open_session(Options.read(), start=False)
+
+
+def open_session(options: Options, *, start: bool) -> Session:
+    """Attach to the sidecar of this process's job; the session that is there already wins.
+
+    Parameters
+    ----------
+    options
+        What the sidecar is started with, if it is.
+    start
+        Start one if there is none.
+    """
+    global _session
+    with _lock:
+        if _session is not None and (not start or _session.is_alive()):
+            return _session
+        if _session is not None:
+            logger.warning("the sidecar at %s has ended, its rows are lost; looking for another one", _session.address)
+            close_session()
+        _session = make_session(options, start=start)
+        watch_process()
+        logger.info(
+            "%s job %s at %s; its log: %s",
+            "started the sidecar of" if _session.started else "attached to",
+            _session.ready.get("job"),
+            _session.address,
+            _session.log_path,
+        )
+        return _session
+
+
+def make_session(options: Options, *, start: bool) -> Session:
+    """A new session, as ``_meeting`` says whom to meet."""
+    address = find_address(options.sidecar, os.environ)
+    if address is not None:
+        return open_address(address, options)
+    job = find_job(options.sidecar, os.environ)
+    if start:
+        meeting = _starter.attach_or_start(job, os.environ, options)
+    else:
+        meeting = _starter.attach(job.folder(os.environ), f"this process (job {job.name})", options)
+    return make_met_session(options, meeting)
+
+
+def make_met_session(options: Options, meeting: Meeting) -> Session:
+    """A session with the sidecar that was met."""
+    if meeting.ready["version"] != __version__:
+        logger.warning(
+            "the sidecar in %s is transferqueue-net %s, this process %s",
+            meeting.folder.path,
+            meeting.ready["version"],
+            __version__,
+        )
+    return Session(options, meeting.ready["address"], meeting)
+
+
+def open_address(address: str, options: Options) -> Session:
+    """A session with an explicit address."""
+    if not address.startswith(UNIX):
+        session = Session(options, address, None)
+        # Nothing else tells whether somebody is there.
+        _ = session.connection
+        return session
+    path = Path(address.removeprefix(UNIX))
+    folder = JobFolder(path.parent)
+    if path == folder.core_socket and folder.keeper_socket.exists():
+        return make_met_session(options, _starter.attach(folder, f"the address {address}", options))
+    if not path.exists():
+        raise NotRunningError(
+            f"transferqueue: nothing serves at {address}; if {ADDRESS_VARIABLE} is left from an ended job, unset it"
+        )
+    return Session(options, address, None)
+
+
+def read_token(options: SidecarOptions) -> bytes:
+    """The job's token, for TCP.
+
+    Raises
+    ------
+    AuthenticationError
+        There is none.
+    """
+    if options.token_file:
+        text = Path(options.token_file).read_text(encoding="ascii").strip()
+    else:
+        text = os.environ.get("TRANSFERQUEUE_TOKEN", "")
+    if not text:
+        raise AuthenticationError(
+            "transferqueue: a TCP address needs the job's token: set transferqueue.token_file, or the variable "
+            "TRANSFERQUEUE_TOKEN to the 64 hex digits in the file `token` of the sidecar's folder"
+        )
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise InvalidArgumentError("transferqueue: the token is not in hex") from None
+
+
+def remove_after_kill(folder: JobFolder) -> None:
+    """Remove the folder of a keeper that had to be killed."""
+    with contextlib.suppress(OSError):
+        deadline = time.monotonic() + 1.0
+        while not folder.remove_if_stale() and folder.path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def close_session() -> None:
+    """End this process's session; without one nothing happens."""
+    global _session, _parent_had_session
+    with _lock:
+        session, _session = _session, None
+        _parent_had_session = False
+        if session is not None:
+            session.close()
+
+
+_watched = False
+
+
+def watch_process() -> None:
+    """Close at exit, and forget in forked children; registered once."""
+    global _watched
+    if not _watched:
+        _watched = True
+        atexit.register(_close_at_exit)
+        os.register_at_fork(after_in_child=_forget)
+
+
+def _close_at_exit() -> None:
+    global _session
+    session, _session = _session, None
+    if session is not None:
+        with contextlib.suppress(Exception):
+            session.close_at_exit()
+
+
+def _forget() -> None:
+    global _session, _lock, _parent_had_session
+    _lock = threading.RLock()
+    session, _session = _session, None
+    _parent_had_session = _parent_had_session or session is not None
+    if session is not None:
+        session.abandon()

@@ -1,0 +1,1 @@
+"""The processes of the sidecar: keeper, core, gateway. Nothing here imports torch, tensordict, omegaconf or ray."""
