@@ -82,7 +82,11 @@ def _single_put(
 
 
 def _batch_put(
-    keys: list[str] | str, partition_id: str, fields: Any, tags: Sequence[Mapping[str, Any]] | None, parser: Parser | None
+    keys: list[str] | str,
+    partition_id: str,
+    fields: Any,
+    tags: Sequence[Mapping[str, Any]] | None,
+    parser: Parser | None,
 ) -> Operation[KVBatchMeta]:
     rows = _operations.check_keys(keys, unique=True)
     return _put_operation(rows, partition_id, _columns(fields, len(rows)), tags, parser)
@@ -299,7 +303,9 @@ async def async_kv_batch_get_by_meta(
     return await _session.client()._send_async(_get_by_meta(meta, select_fields, layout, copy), timeout_s)
 
 
-async def async_kv_list(partition_id: str | None = None, *, timeout_s: float | None = None) -> dict[str, dict[str, Any]]:
+async def async_kv_list(
+    partition_id: str | None = None, *, timeout_s: float | None = None
+) -> dict[str, dict[str, Any]]:
     """`kv_list` as a coroutine."""
     return await _session.client()._send_async(_operations.kv_list(partition_id), timeout_s)
 

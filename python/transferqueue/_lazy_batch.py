@@ -44,7 +44,9 @@ def batch(source: str | BatchMeta | KVBatchMeta, keys: list[str] | str | None = 
         return Batch(source, client)
     if isinstance(source, KVBatchMeta):
         if keys is not None or source.partition_id is None:
-            raise InvalidArgumentError("batch: a KVBatchMeta names its rows itself; it needs a partition_id and takes no keys")
+            raise InvalidArgumentError(
+                "batch: a KVBatchMeta names its rows itself; it needs a partition_id and takes no keys"
+            )
         source, keys = source.partition_id, source.keys
     if not isinstance(source, str):
         raise InvalidTypeError(f"batch: {type(source).__name__} given; give a partition, a BatchMeta or a KVBatchMeta")
@@ -59,7 +61,9 @@ def _complete_meta(client: TransferQueueClient, keys: list[str], partition: str)
     if meta.size != len(keys):
         known = set(client.kv_list(partition).get(partition, {}))
         missing = [key for key in keys if key not in known]
-        raise StorageKeyNotFoundError(f"partition {partition!r}: {len(missing)} of {len(keys)} keys not found: {missing[:5]}")
+        raise StorageKeyNotFoundError(
+            f"partition {partition!r}: {len(missing)} of {len(keys)} keys not found: {missing[:5]}"
+        )
     return meta
 
 
@@ -196,7 +200,9 @@ class Batch:
 
     def _check_field(self, name: str) -> None:
         if name not in self._fields:
-            raise StorageKeyNotFoundError(f"batch of {len(self)} rows: no field {name!r}; it has {', '.join(self.keys())}")
+            raise StorageKeyNotFoundError(
+                f"batch of {len(self)} rows: no field {name!r}; it has {', '.join(self.keys())}"
+            )
 
     def _column(self, name: str) -> TensorDict:
         self._check_field(name)

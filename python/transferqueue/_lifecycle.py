@@ -75,9 +75,7 @@ def get_client() -> TransferQueueClient:
         raise AssertionError(
             "transferqueue: get_client() before init(): call transferqueue.init() in this process first"
         )
-    from transferqueue.client import TransferQueueClient
-
-    return session.part("client", TransferQueueClient)
+    return session.client
 
 
 def require_linux() -> None:

@@ -188,7 +188,9 @@ def parsed_fields(fields: Any, data_parser: Callable[[Any], Any] | None) -> Any:
     if not isinstance(after, dict):
         raise InvalidTypeError(f"data_parser must return a dict: it returned a {type(after).__name__}")
     if after.keys() != before.keys():
-        raise InvalidArgumentError(f"data_parser must not change dict keys: had {sorted(before)}, returned {sorted(after)}")
+        raise InvalidArgumentError(
+            f"data_parser must not change dict keys: had {sorted(before)}, returned {sorted(after)}"
+        )
     for name, column in after.items():
         if len(column) != lengths[name]:
             raise InvalidArgumentError(
@@ -361,7 +363,9 @@ def get_meta(
 
 def _check_batch_size(batch_size: object) -> None:
     if isinstance(batch_size, bool) or not isinstance(batch_size, int):
-        raise InvalidArgumentError(f"batch_size: {batch_size!r} is a {type(batch_size).__name__}; give an int of at least 1")
+        raise InvalidArgumentError(
+            f"batch_size: {batch_size!r} is a {type(batch_size).__name__}; give an int of at least 1"
+        )
     if batch_size < 1:
         raise InvalidArgumentError(f"batch_size: {batch_size} given; give at least 1")
 

@@ -12,9 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from transferqueue import _starter
 from transferqueue._job_folder import JobFolder
@@ -26,11 +25,11 @@ from transferqueue.options import Options, SidecarOptions
 
 if TYPE_CHECKING:
     from transferqueue._core import Connection
+    from transferqueue.client import TransferQueueClient
 
 logger = logging.getLogger("transferqueue.session")
 
 UNIX = "unix://"
-T = TypeVar("T")
 
 
 class Session:
@@ -57,16 +56,11 @@ class Session:
         self.ready = ready
         self._meeting = meeting
         self._connection: Connection | None = None
-        self._parts: dict[str, Any] = {}
+        self._client: TransferQueueClient | None = None
         self._lock = threading.RLock()
         self._address_before = os.environ.get(ADDRESS_VARIABLE)
         if meeting is not None:
             os.environ[ADDRESS_VARIABLE] = address
-
-    @property
-    def timeout_s(self) -> float:
-        """Seconds that a call waits for its answer."""
-        return self.options.sidecar.timeout_s
 
     @property
     def allow_pickle(self) -> bool:
@@ -74,27 +68,24 @@ class Session:
         return self.options.sidecar.allow_pickle and bool(self.ready.get("allow_pickle", True))
 
     @property
-    def connection(self) -> Connection:
-        """The connection to the core; opened, and .NET started, at the first use."""
-        connection = self._connection
-        if connection is not None:
-            return connection
+    def client(self) -> TransferQueueClient:
+        """The client; its connection is opened, and .NET started, at the first use, and again after ``client.close()``."""
+        client, connection = self._client, self._connection
+        if client is not None and connection is not None and connection.is_open:
+            return client
         with self._lock:
-            if self._connection is None:
-                from transferqueue._core import Connection
+            if self._client is None or self._connection is None or not self._connection.is_open:
+                from transferqueue.client import TransferQueueClient
 
-                token = None if self.address.startswith(UNIX) else read_token(self.options.sidecar)
-                timeout_s = self.options.sidecar.connect_timeout_s
-                self._connection = Connection.open(self.address, token=token, timeout_s=timeout_s)
-            return self._connection
+                self._connection = self._connect()
+                self._client = TransferQueueClient(self._connection, timeout_s=self.options.sidecar.timeout_s)
+            return self._client
 
-    def part(self, name: str, make: Callable[[Session], T]) -> T:
-        """The session's own `name`, made at the first use: what is kept as long as the session, such as the client."""
-        with self._lock:
-            if name not in self._parts:
-                self._parts[name] = make(self)
-            part: T = self._parts[name]
-            return part
+    def _connect(self) -> Connection:
+        from transferqueue._core import Connection
+
+        token = None if self.address.startswith(UNIX) else read_token(self.options.sidecar)
+        return Connection.open(self.address, token=token, timeout_s=self.options.sidecar.connect_timeout_s)
 
     def is_alive(self) -> bool:
         """Tell whether the sidecar is there, as far as this host can see."""
@@ -134,7 +125,7 @@ class Session:
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
-        self._parts.clear()
+        self._client = None
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()
@@ -171,6 +162,17 @@ def session() -> Session:
         There is nothing to attach to.
     """
     return _session or open_session(Options.read(), start=False)
+
+
+def client() -> TransferQueueClient:
+    """The client of this process's session; without a session, attach first.
+
+    Raises
+    ------
+    NotRunningError
+        There is nothing to attach to.
+    """
+    return session().client
 
 
 def open_session(options: Options, *, start: bool) -> Session:
@@ -232,7 +234,7 @@ def open_address(address: str, options: Options) -> Session:
     if not address.startswith(UNIX):
         session = Session(options, address, None)
         # Nothing else tells whether somebody is there.
-        _ = session.connection
+        _ = session.client
         return session
     path = Path(address.removeprefix(UNIX))
     folder = JobFolder(path.parent)
@@ -253,10 +255,9 @@ def read_token(options: SidecarOptions) -> bytes:
     AuthenticationError
         There is none.
     """
+    text = os.environ.get("TRANSFERQUEUE_TOKEN", "")
     if options.token_file:
         text = Path(options.token_file).read_text(encoding="ascii").strip()
-    else:
-        text = os.environ.get("TRANSFERQUEUE_TOKEN", "")
     if not text:
         raise AuthenticationError(
             "transferqueue: a TCP address needs the job's token: set transferqueue.token_file, or the variable "

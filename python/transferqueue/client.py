@@ -48,7 +48,9 @@ def _put_operation(
     if not isinstance(metadata, BatchMeta):
         raise InvalidTypeError(f"put: metadata is a {type(metadata).__name__}; give a BatchMeta")
     if metadata.size == 0:
-        raise InvalidArgumentError("put: metadata cannot be none or empty: it has 0 rows; get one by get_meta or an earlier put")
+        raise InvalidArgumentError(
+            "put: metadata cannot be none or empty: it has 0 rows; get one by get_meta or an earlier put"
+        )
     if rows != metadata.size:
         raise InvalidArgumentError(f"put: data has {rows} rows and metadata {metadata.size}; give as many")
     return _operations.put(_operations.parsed_fields(data, data_parser), metadata)
