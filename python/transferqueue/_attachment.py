@@ -22,8 +22,8 @@ def is_readable(file: IO[bytes] | socket.socket, timeout_s: float) -> bool:
     return bool(poll.poll(timeout_s * 1000))
 
 
-class KeeperEnding(Exception):  # noqa: N818 - no error: who gets it looks again
-    """The keeper closed the connection without an answer: it is about to end."""
+class KeeperEnding(Exception):
+    """The keeper closed the connection without an answer: it is about to end, so look again."""
 
 
 class Attachment:

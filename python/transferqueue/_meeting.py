@@ -64,7 +64,7 @@ WRAPPERS = frozenset(
         *("unshare", "strace", "perf", "gdb", "nsys", "uv", "uvx", "pixi", "conda", "micromamba", "hatch"),
     }
 )
-_SLUG_LENGTH = 24
+_SLUG_LENGTH = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Job:
 
     def folder(self, environment: Mapping[str, str]) -> JobFolder:
         """The folder where the job's processes meet; it need not exist."""
-        slug = re.sub(r"[^A-Za-z0-9.-]+", "_", self.name)[:_SLUG_LENGTH].strip("._-")
+        slug = re.sub(r"[^A-Za-z0-9.-]+", "_", self.name.rpartition("=")[2])[:_SLUG_LENGTH].strip("._-") or "job"
         digest = hashlib.sha256(self.key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
         return JobFolder(root_folder(environment) / f"{slug}-{digest}")
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import transferqueue
 from transferqueue._attachment import Attachment, KeeperEnding, is_readable
 from transferqueue._job_folder import JobFolder, sweep
 from transferqueue._meeting import ADDRESS_VARIABLE, SERVICE, Job
@@ -298,7 +297,7 @@ def child_environment(environment: Mapping[str, str], options: Options) -> dict[
     if options.sidecar.token_file:
         child["TRANSFERQUEUE_TOKEN"] = Path(options.sidecar.token_file).read_text(encoding="ascii").strip()
     path = [str(Path(entry).absolute()) for entry in child.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    home = str(Path(transferqueue.__file__).absolute().parent.parent)
+    home = str(Path(__file__).absolute().parent.parent)
     # Installed packages are found anyway, and must not come before the standard library.
     if home not in path and home not in site_folders():
         path.insert(0, home)
