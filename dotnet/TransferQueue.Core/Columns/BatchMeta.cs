@@ -78,9 +78,8 @@ public sealed partial class BatchMeta
 
     private static ImmutableArray<FieldSchema> Sorted(ImmutableArray<FieldSchema> fields, int rows)
     {
-        foreach (var field in fields)
-            field.CheckRows(rows);
-        var sorted = fields.Sort((a, b) => CodePointOrder.Instance.Compare(a.Name, b.Name));
+        ImmutableArray<FieldSchema> fitting = [.. fields.Select(field => field.ForRows(rows))];
+        var sorted = fitting.Sort((a, b) => CodePointOrder.Instance.Compare(a.Name, b.Name));
         for (int i = 1; i < sorted.Length; i++)
         {
             if (sorted[i].Name == sorted[i - 1].Name)

@@ -13,7 +13,7 @@ internal static class BatchMetaOperations
     /// <summary>Does one operation.</summary>
     /// <param name="operation">Which; <see cref="BatchMetaOperation"/>.</param>
     /// <param name="arguments">A MessagePack array; packed batches in it are binary.</param>
-    /// <returns>A packed batch; for the chunk operations an array of them, each as binary.</returns>
+    /// <returns>One MessagePack value: a packed batch as binary, or an array of such (the chunk operations).</returns>
     /// <exception cref="ProtocolException">The arguments are not those of the operation.</exception>
     /// <exception cref="InvalidArgumentException">The batches don't allow it; see <see cref="BatchMeta"/>.</exception>
     internal static ReadOnlyMemory<byte> Run(long operation, ReadOnlyMemory<byte> arguments)
@@ -56,7 +56,15 @@ internal static class BatchMetaOperations
         return batch.WithTags(reader.Nil() ? null : PackedTags.Parse(reader.Binary(), batch.Size));
     }
 
-    private static ReadOnlyMemory<byte> Pack(BatchMeta batch) => BatchMetaCodec.Pack(batch);
+    private static ReadOnlyMemory<byte> Pack(BatchMeta batch)
+    {
+        var packed = BatchMetaCodec.Pack(batch);
+        var buffer = new ArrayBufferWriter<byte>(packed.Length + 5);
+        var writer = new MessagePackWriter(buffer);
+        writer.Write(packed.Span);
+        writer.Flush();
+        return buffer.WrittenMemory;
+    }
 
     private static ReadOnlyMemory<byte> Pack(ImmutableArray<BatchMeta> batches)
     {

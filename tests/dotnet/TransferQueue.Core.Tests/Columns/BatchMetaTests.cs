@@ -170,6 +170,16 @@ public sealed class BatchMetaTests
     }
 
     [Fact]
+    public void WholeShapesOfRowsWithOneRaggedDimensionBecomeLengths()
+    {
+        FieldSchema Of(params int[] sizes) => BatchMeta.Create([1, 2], [new("p", 2)], [new("x", DType.Int8, [2, -1], true, false, [.. sizes])]).Fields[0];
+        Assert.Equal(new FieldSchema("x", DType.Int8, [2, -1], true, false, [3, 4]), Of(2, 3, 2, 4));
+        Assert.Equal(new FieldSchema("x", DType.Int8, [-1, -1], true, false, [2, -1, 2, 4]), Of(2, -1, 2, 4));
+        Assert.Equal(new FieldSchema("x", DType.Int8, [2, -1], true, false, [3, 4]), Of(3, 4));
+        Assert.Throws<InvalidArgumentException>(() => Of(1, 2, 3));
+    }
+
+    [Fact]
     public void LengthsThatDontFitAreRefused()
     {
         Assert.Throws<InvalidArgumentException>(() => BatchMeta.Create([1, 2], [new("p", 1)], []));

@@ -142,15 +142,22 @@ public sealed class BatchMetaCodecTests
         }
     }
 
-    private static void AssertBatch(BatchMeta expected, ReadOnlyMemory<byte> packed) =>
+    private static void AssertBatch(BatchMeta expected, ReadOnlyMemory<byte> result)
+    {
+        var reader = new MessagePackReader(result);
+        AssertPacked(expected, reader.ReadBytes()!.Value.First);
+        Assert.True(reader.End);
+    }
+
+    private static void AssertPacked(BatchMeta expected, ReadOnlyMemory<byte> packed) =>
         Assert.Equal(Described.Of(expected), Described.Of(BatchMetaCodec.Unpack(packed)));
 
-    private static void AssertBatches(IReadOnlyList<BatchMeta> expected, ReadOnlyMemory<byte> packed)
+    private static void AssertBatches(IReadOnlyList<BatchMeta> expected, ReadOnlyMemory<byte> result)
     {
-        var reader = new MessagePackReader(packed);
+        var reader = new MessagePackReader(result);
         Assert.Equal(expected.Count, reader.ReadArrayHeader());
         foreach (var batch in expected)
-            AssertBatch(batch, reader.ReadBytes()!.Value.First);
+            AssertPacked(batch, reader.ReadBytes()!.Value.First);
         Assert.True(reader.End);
     }
 }
