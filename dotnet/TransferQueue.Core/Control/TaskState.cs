@@ -1,0 +1,34 @@
+using TransferQueue.Columns;
+
+namespace TransferQueue.Control;
+
+/// <summary>What one task has consumed of a partition. Writer thread only.</summary>
+internal sealed class TaskState
+{
+    /// <summary>A bit per slot: the row was handed to the task.</summary>
+    public ReadinessBitmap Consumed { get; } = new();
+
+    /// <summary>Rows that were handed out.</summary>
+    public int ConsumedCount { get; private set; }
+
+    /// <summary>Marks a stretch as handed out.</summary>
+    public void Mark(SlotRun run)
+    {
+        ConsumedCount += run.Count - Consumed.CountRange(run.Start, run.Count);
+        Consumed.SetRange(run.Start, run.Count);
+    }
+
+    /// <summary>Forgets a stretch.</summary>
+    public void Clear(SlotRun run)
+    {
+        ConsumedCount -= Consumed.CountRange(run.Start, run.Count);
+        Consumed.ClearRange(run.Start, run.Count);
+    }
+
+    /// <summary>Forgets everything.</summary>
+    public void Reset()
+    {
+        Consumed.ClearAll();
+        ConsumedCount = 0;
+    }
+}
