@@ -1,0 +1,137 @@
+using System.Collections.Immutable;
+using TransferQueue.Columns;
+
+namespace TransferQueue.Control;
+
+/// <summary>The rows of a get, found, and where their columns lie.</summary>
+/// <param name="Rows">Rows.</param>
+/// <param name="Columns">The columns, sorted by name.</param>
+internal sealed record ReadPlan(int Rows, ImmutableArray<ColumnRuns> Columns);
+
+internal sealed partial class Controller
+{
+    /// <summary>Segments of row maps looked up by reads so far: a test holds it against rows and runs.</summary>
+    public long SegmentsVisited { get; private set; }
+
+    /// <summary>Finds the columns of rows by key: unknown keys are left out, repetition is allowed.</summary>
+    /// <param name="name">The partition.</param>
+    /// <param name="keys">The keys, in the order wanted.</param>
+    /// <param name="fields">The fields wanted, unknown names are ignored; default: those that all rows have.</param>
+    /// <exception cref="InvalidArgumentException">No key is known, a field is not ready in a row, or there is no common field.</exception>
+    public ReadPlan PlanReadKeys(string name, ImmutableArray<string> keys, ImmutableArray<string> fields)
+    {
+        int[] slots = Find(name) is { } found ? [.. keys.Select(found.SlotOf).Where(slot => slot >= 0)] : [];
+        if (slots.Length == 0)
+            throw new InvalidArgumentException($"partition '{name}': keys or partition were not found! None of the {keys.Length} keys asked for is there");
+        FoundRows[] rows = [new(Find(name)!, slots, 0)];
+        List<SlotRun> runs = SlotRun.Of(slots);
+        if (fields.IsDefault)
+        {
+            string[] common = [.. rows[0].Partition.Fields.Where(field => field.IsReady(runs)).Select(field => field.Name)];
+            if (common.Length == 0)
+                throw NotReadyInAll(rows[0].Partition, runs, []);
+            return Plan(rows, slots.Length, common);
+        }
+        string[] known = [.. fields.Distinct().Where(field => rows[0].Partition.Field(field) is not null)];
+        string[] lacking = [.. known.Where(field => !rows[0].Partition.Field(field)!.IsReady(runs))];
+        return lacking.Length == 0 ? Plan(rows, slots.Length, known) : throw NotReadyInAll(rows[0].Partition, runs, lacking);
+    }
+
+    /// <summary>Finds the columns of rows by index, repetition allowed; every cell must be there.</summary>
+    /// <param name="selection">The rows, in the order wanted.</param>
+    /// <param name="fields">The fields wanted; default: those that all rows have.</param>
+    /// <exception cref="StaleBatchException">A row was cleared since its generation was learned.</exception>
+    /// <exception cref="StorageKeyNotFoundException">A row or a cell is not there.</exception>
+    public ReadPlan PlanReadRows(RowSelection selection, ImmutableArray<string> fields)
+    {
+        var rows = new FoundRows[selection.Parts.Length];
+        int row = 0;
+        for (int p = 0; p < rows.Length; p++)
+        {
+            PlannedRows part = FindPart(selection, p, row, missing => missing.Error("get"));
+            rows[p] = new FoundRows(part.Partition!, part.Slots, row);
+            row += part.Slots.Length;
+        }
+        if (fields.IsDefault)
+            return Plan(rows, row, CommonFields(rows));
+        string[] wanted = [.. fields.Distinct()];
+        foreach (FoundRows part in rows)
+            CheckCells(part, wanted);
+        return Plan(rows, row, wanted);
+    }
+
+    /// <summary>The fields that all rows have, sorted.</summary>
+    public static string[] CommonFields(IReadOnlyList<FoundRows> rows)
+    {
+        if (rows.Sum(part => part.Slots.Length) == 0)
+            return [];
+        HashSet<string>? common = null;
+        foreach (FoundRows part in rows)
+        {
+            List<SlotRun> runs = SlotRun.Of(part.Slots);
+            var own = part.Partition.Fields.Where(field => (common is null || common.Contains(field.Name)) && field.IsReady(runs));
+            common = [.. own.Select(field => field.Name)];
+        }
+        string[] sorted = [.. common!];
+        Array.Sort(sorted, string.CompareOrdinal);
+        return sorted;
+    }
+
+    private ReadPlan Plan(FoundRows[] rows, int count, string[] fields)
+    {
+        Array.Sort(fields, string.CompareOrdinal);
+        var columns = ImmutableArray.CreateBuilder<ColumnRuns>(fields.Length);
+        foreach (string name in fields)
+        {
+            List<ColumnRun> runs = [];
+            foreach (FoundRows part in rows)
+                SegmentsVisited += part.Partition.Field(name)?.Map.CollectRuns(part.Slots, runs) ?? 0;
+            CheckTypes(name, runs);
+            columns.Add(new ColumnRuns(name, runs.Count == 0 ? DType.None : runs[0].Column.Layout.DType, [.. runs]));
+        }
+        return new ReadPlan(count, columns.MoveToImmutable());
+    }
+
+    /// <summary>Within a partition a field has one element type; over several it may not.</summary>
+    private static void CheckTypes(string name, List<ColumnRun> runs)
+    {
+        foreach (ColumnRun run in runs)
+        {
+            if (run.Column.Layout.DType != runs[0].Column.Layout.DType)
+                throw new SchemaMismatchException(
+                    $"field '{name}': {Describe(runs[0].Column.Layout.DType)} in one partition, {Describe(run.Column.Layout.DType)} in another; "
+                    + "get them one partition at a time");
+        }
+    }
+
+    private static void CheckCells(FoundRows part, string[] fields)
+    {
+        foreach (string name in fields)
+        {
+            FieldState? field = part.Partition.Field(name);
+            for (int i = 0; i < part.Slots.Length; i++)
+            {
+                if (field is null || !field.Ready[part.Slots[i]])
+                    throw new StorageKeyNotFoundException(
+                        $"partition '{part.Partition.Name}': the field '{name}' of row {part.Partition.Index(part.Slots[i])} is not there; "
+                        + $"the partition has {Names(part.Partition)}");
+            }
+        }
+    }
+
+    private static InvalidArgumentException NotReadyInAll(Partition partition, List<SlotRun> runs, string[] lacking)
+    {
+        int rows = runs.Sum(run => run.Count);
+        string detail = lacking.Length == 0
+            ? $"they have no field in common; the partition has {Names(partition)}"
+            : string.Join(", ", lacking.Select(name =>
+                $"{name}: {runs.Sum(run => partition.Field(name)!.Ready.CountRange(run.Start, run.Count))} of {rows}"));
+        return new InvalidArgumentException($"partition '{partition.Name}': Some fields are not ready in all the requested keys! ({detail})");
+    }
+
+    private static string Names(Partition partition)
+    {
+        string[] names = [.. partition.Fields.Select(field => field.Name).Order(StringComparer.Ordinal)];
+        return names.Length == 0 ? "no fields" : string.Join(", ", names);
+    }
+}

@@ -1,0 +1,63 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
+namespace TransferQueue.Control;
+
+/// <summary>A status of every row of a partition, in ascending order of their global indexes.</summary>
+/// <param name="Indexes">int64[N].</param>
+/// <param name="Status">int8[N × F], row-major: 1 yes, 0 no.</param>
+internal sealed record RowStatus(ImmutableArray<long> Indexes, ImmutableArray<sbyte> Status);
+
+internal sealed partial class Controller
+{
+    /// <summary>Which rows are ready in which field, fields in the order asked for; null: no such partition, or a field that it never had.</summary>
+    public RowStatus? ProductionStatus(string name, ImmutableArray<string> fields)
+    {
+        if (Find(name) is not { } partition || fields.IsDefaultOrEmpty || fields.Any(field => partition.Field(field) is null))
+            return null;
+        int[] slots = partition.SlotsByIndex();
+        var status = new sbyte[(long)slots.Length * fields.Length];
+        for (int f = 0; f < fields.Length; f++)
+        {
+            var ready = partition.Field(fields[f])!.Ready;
+            for (int row = 0; row < slots.Length; row++)
+                status[row * fields.Length + f] = ready[slots[row]] ? (sbyte)1 : (sbyte)0;
+        }
+        return Status(partition, slots, status);
+    }
+
+    /// <summary>Which rows a task has consumed; null: no such partition.</summary>
+    public RowStatus? ConsumptionStatus(string name, string task)
+    {
+        if (Find(name) is not { } partition)
+            return null;
+        int[] slots = partition.SlotsByIndex();
+        var status = new sbyte[slots.Length];
+        if (partition.Task(task)?.Consumed is { } consumed)
+        {
+            for (int row = 0; row < slots.Length; row++)
+                status[row] = consumed[slots[row]] ? (sbyte)1 : (sbyte)0;
+        }
+        return Status(partition, slots, status);
+    }
+
+    /// <summary>The keys of rows, null where there is no such row or it has no key; null: no such partition.</summary>
+    public string?[]? RetrieveKeys(string name, ImmutableArray<long> indexes)
+    {
+        if (Find(name) is not { } partition)
+            return null;
+        var keys = new string?[indexes.Length];
+        for (int i = 0; i < keys.Length; i++)
+            keys[i] = FindSlot(partition, indexes[i], 0) is var slot and >= 0 ? partition.Key(slot) : null;
+        return keys;
+    }
+
+    /// <summary>The keys and tags of a partition, or of all.</summary>
+    /// <param name="name">The partition, unknown ones give nothing; null: all.</param>
+    public PartitionListing[] List(string? name) =>
+        name is null ? [.. _partitions.Values.Select(partition => partition.List())] : Find(name) is { } one ? [one.List()] : [];
+
+    private static RowStatus Status(Partition partition, int[] slots, sbyte[] status) => new(
+        ImmutableCollectionsMarshal.AsImmutableArray(Array.ConvertAll(slots, partition.Index)),
+        ImmutableCollectionsMarshal.AsImmutableArray(status));
+}

@@ -1,0 +1,102 @@
+using TransferQueue.Columns;
+
+namespace TransferQueue.Control;
+
+internal sealed partial class Partition
+{
+    /// <summary>Words of bitmaps looked at by scans so far: a test holds it against the rows.</summary>
+    public long VisitedWords { get; private set; }
+
+    /// <summary>All taken slots, ascending.</summary>
+    public int[] SlotsAscending()
+    {
+        int[] slots = new int[RowCount];
+        int count = 0;
+        for (int slot = 0; slot < _slots.HighWater; slot++)
+        {
+            if (_slots.IsTaken(slot))
+                slots[count++] = slot;
+        }
+        return slots;
+    }
+
+    /// <summary>All taken slots in ascending order of their global indexes.</summary>
+    public int[] SlotsByIndex()
+    {
+        int[] slots = SlotsAscending();
+        SortByIndex(slots);
+        return slots;
+    }
+
+    /// <summary>Rows that are ready in all fields of the query and not consumed by its task.</summary>
+    /// <param name="query">The query.</param>
+    /// <param name="enough">Counting may stop at this number.</param>
+    public int CountReady(FetchQuery query, int enough = int.MaxValue)
+    {
+        if (!TryBitmaps(query, out ReadinessBitmap[] ready, out ReadinessBitmap? consumed))
+            return 0;
+        var (found, visited) = ReadyScan.Count(ready, consumed, enough);
+        VisitedWords += visited;
+        return found;
+    }
+
+    /// <summary>Whether at least the wanted number of rows is ready; looks at counters before it looks at bitmaps.</summary>
+    public bool HasEnough(FetchQuery query)
+    {
+        int most = RowCount - (Task(query.Task)?.ConsumedCount ?? 0);
+        foreach (string name in query.Fields)
+            most = Math.Min(most, Field(name)?.ReadyCount ?? 0);
+        return most >= query.BatchSize && CountReady(query, query.BatchSize) >= query.BatchSize;
+    }
+
+    /// <summary>The ready rows in ascending order of their global indexes: the first <paramref name="count"/>, or all if there are fewer.</summary>
+    public int[] TakeReady(FetchQuery query, int count)
+    {
+        if (!TryBitmaps(query, out ReadinessBitmap[] ready, out ReadinessBitmap? consumed))
+            return [];
+        int there = IsMonotone ? Math.Min(count, RowCount) : CountReady(query);
+        int[] slots = new int[there];
+        var (found, visited) = ReadyScan.Take(ready, consumed, slots);
+        VisitedWords += visited;
+        Array.Resize(ref slots, found);
+        return IsMonotone ? slots : Smallest(slots, count);
+    }
+
+    private bool TryBitmaps(FetchQuery query, out ReadinessBitmap[] ready, out ReadinessBitmap? consumed)
+    {
+        ready = new ReadinessBitmap[query.Fields.Length];
+        consumed = Task(query.Task)?.Consumed;
+        for (int i = 0; i < ready.Length; i++)
+        {
+            if (Field(query.Fields[i]) is not { } field)
+                return false;
+            ready[i] = field.Ready;
+        }
+        return true;
+    }
+
+    /// <summary>The slots of the <paramref name="count"/> smallest global indexes, ascending by index.</summary>
+    private int[] Smallest(int[] slots, int count)
+    {
+        if (count < slots.Length)
+        {
+            PriorityQueue<int, long> largest = new(count + 1);
+            foreach (int slot in slots)
+            {
+                if (largest.Count < count)
+                    largest.Enqueue(slot, -_indexes[slot]);
+                else
+                    largest.EnqueueDequeue(slot, -_indexes[slot]);
+            }
+            slots = [.. largest.UnorderedItems.Select(item => item.Element)];
+        }
+        SortByIndex(slots);
+        return slots;
+    }
+
+    private void SortByIndex(int[] slots)
+    {
+        if (!IsMonotone)
+            Array.Sort(Array.ConvertAll(slots, slot => _indexes[slot]), slots);
+    }
+}
