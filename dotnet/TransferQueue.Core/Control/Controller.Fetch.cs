@@ -15,16 +15,28 @@ internal sealed partial class Controller
             throw new InvalidArgumentException($"partition '{query.Partition}': a fetch of {query.BatchSize} rows; ask for at least 1");
     }
 
+    /// <summary>Asks the sampler for rows; changes nothing. Null: too few are ready.</summary>
+    public FetchPick? Pick(FetchQuery query)
+    {
+        if (Find(query.Partition) is not { } partition || !partition.HasEnough(query))
+            return null;
+        int[] slots = partition.TakeReady(query, query.BatchSize);
+        if (slots.Length < query.BatchSize)
+            return null;
+        long[] indexes = Array.ConvertAll(slots, partition.Index);
+        RowSelection consumed = new(
+            [new PartitionRun(partition.Name, slots.Length)], [.. indexes], [.. indexes.Select(_pool.Generation)]);
+        return new FetchPick([new FoundRows(partition, slots, 0)], consumed);
+    }
+
     /// <summary>Checks that rows may be handed to a task; changes nothing.</summary>
-    /// <param name="partition">The partition.</param>
     /// <param name="task">The task, for the error's text.</param>
     /// <param name="rows">The rows, which must all be there.</param>
     /// <exception cref="StaleBatchException">A row is not there any more.</exception>
-    public PlannedRows[] PlanConsume(string partition, string task, RowSelection rows) =>
-        FindExactly(rows, missing => missing.Stale($"task '{task}': fetch"));
+    public PlannedRows[] PlanConsume(string task, RowSelection rows) => FindExactly(rows, missing => missing.Stale($"task '{task}': fetch"));
 
     /// <summary>Marks rows as handed to a task.</summary>
-    internal void CommitConsume(string task, PlannedRows[] parts)
+    internal FoundRows[] CommitConsume(string task, PlannedRows[] parts)
     {
         foreach (PlannedRows part in parts)
         {
@@ -32,6 +44,7 @@ internal sealed partial class Controller
             Array.Sort(sorted);
             part.Partition!.Consume(task, SlotRun.Of(sorted));
         }
+        return [.. parts.Select(part => new FoundRows(part.Partition!, part.Slots, part.First))];
     }
 
     /// <summary>Forgets what a task, or with null every task, has consumed of a partition.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using TransferQueue.Columns;
 
 namespace TransferQueue.Control;
 
@@ -11,6 +12,6 @@ namespace TransferQueue.Control;
 internal sealed record FetchQuery(string Partition, string Task, ImmutableArray<string> Fields, int BatchSize, ReadOnlyMemory<byte> Sampling = default);
 
 /// <summary>The rows that a sampler picked for a query.</summary>
-/// <param name="Indexes">Global indexes of the rows to hand out, in that order.</param>
-/// <param name="Consumed">Those of them, or others, that the task has consumed thereby.</param>
-internal sealed record FetchPick(long[] Indexes, long[] Consumed);
+/// <param name="Rows">The rows to hand out, in that order.</param>
+/// <param name="Consumed">The rows that the task has consumed thereby.</param>
+internal sealed record FetchPick(FoundRows[] Rows, RowSelection Consumed);

@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+using TransferQueue.Columns;
+using TransferQueue.Control;
+using TransferQueue.Protocol;
+using TransferQueue.Storage;
+
+namespace TransferQueue.Records;
+
+internal sealed partial class StateMachine
+{
+    /// <summary>Checks what a put's header tells, before its columns come: rows, keys, tags, element types, rows that there is room for.</summary>
+    /// <exception cref="TransferQueueException">What <see cref="Put"/> would throw as things are now.</exception>
+    public void CheckPut(PutRequest request) => Validate(Record(request, [.. request.Columns.Select(column => Unplaced(column, request.Rows))]));
+
+    /// <summary>Applies a put whose columns were received and verified. The reservation is used up, also if this throws.</summary>
+    /// <param name="request">The put.</param>
+    /// <param name="reservation">Its columns; null if it has none.</param>
+    /// <returns>Its rows, for <see cref="Controller.PutMeta"/>, <see cref="Controller.Tags"/> and <see cref="Controller.CommonFields"/>.</returns>
+    /// <exception cref="TransferQueueException">The put is refused: nothing of it is visible and its room is free.</exception>
+    public FoundRows[] Put(PutRequest request, PutReservation? reservation)
+    {
+        ImmutableArray<ImmutableArray<StoredColumn>> placed = reservation is null ? [] : Complete(reservation);
+        try
+        {
+            return Apply(Record(request, placed));
+        }
+        catch (TransferQueueException)
+        {
+            Storage.CommitRelease([.. placed.SelectMany(column => column)]);
+            throw;
+        }
+    }
+
+    private ImmutableArray<ImmutableArray<StoredColumn>> Complete(PutReservation reservation)
+    {
+        try
+        {
+            return Storage.Complete(reservation);
+        }
+        catch (StorageFullException)
+        {
+            Storage.Abandon(reservation);
+            throw;
+        }
+    }
+
+    private static PutRecord Record(PutRequest request, ImmutableArray<ImmutableArray<StoredColumn>> placed)
+    {
+        RowsRef rows = request.Selection is { } selection ? RowsRef.ByIndexes(selection)
+            : request.Keys.IsDefault ? RowsRef.New(request.Partition!, request.Rows)
+            : RowsRef.ByKeys(request.Partition!, request.Keys);
+        return new PutRecord(new PutSpec(
+            rows, request.Tags, [.. request.Columns.Select((column, i) => new PutColumn(column.Name, column.Layout, placed[i]))]));
+    }
+
+    private static ImmutableArray<StoredColumn> Unplaced(in ColumnDescriptor column, int rows) => [new StoredColumn(column.Layout, rows, default, 0, null)];
+}

@@ -1,0 +1,52 @@
+using System.Collections.Immutable;
+using TransferQueue.Columns;
+
+namespace TransferQueue.Storage;
+
+internal sealed partial class StorageManager
+{
+    /// <summary>Leases that were made and not returned.</summary>
+    public int LeaseCount { get; private set; }
+
+    /// <summary>Keeps the extents of some columns until <see cref="Return"/>.</summary>
+    /// <param name="rows">Rows.</param>
+    /// <param name="columns">Where they lie, as Control found it since the last change.</param>
+    public ReadLease Lease(int rows, ImmutableArray<ColumnRuns> columns)
+    {
+        List<StoredColumn> held = [];
+        HashSet<StoredColumn> seen = new(ReferenceEqualityComparer.Instance);
+        foreach (ColumnRuns column in columns)
+        {
+            foreach (ColumnRun run in column.Runs)
+            {
+                if (seen.Add(run.Column))
+                    held.Add(run.Column);
+            }
+        }
+        foreach (StoredColumn column in held)
+            _units[column.Unit].AddReader(column.Extent);
+        Counters.Touched(held.Count);
+        LeaseCount++;
+        return new ReadLease(rows, columns, held);
+    }
+
+    /// <summary>Ends a lease: what was released meanwhile is freed with its last reader.</summary>
+    public void Return(ReadLease lease)
+    {
+        if (lease.IsOver)
+            throw new InvalidOperationException("storage: a lease was returned twice");
+        lease.IsOver = true;
+        LeaseCount--;
+        foreach (StoredColumn column in lease.Held)
+            _units[column.Unit].RemoveReader(column.Extent);
+    }
+
+    /// <summary>Makes a reply's frames from leased columns; see <see cref="ReplyFrames"/>. Any thread.</summary>
+    public ReplyFrames Read(ReadLease lease)
+    {
+        ReplyBuilder builder = new(this, _scratch);
+        ReplyFrames frames = builder.Build(lease);
+        Counters.Read(lease.Columns.Sum(column => (long)column.Runs.Length), frames.Segments.Length);
+        return frames;
+    }
+}
