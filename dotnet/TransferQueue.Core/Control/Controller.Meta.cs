@@ -79,12 +79,12 @@ internal sealed partial class Controller
             if (part.Slots.Length > 0)
                 parts.Add(new PartitionRun(part.Partition.Name, part.Slots.Length));
         }
-        return new BatchMeta(
+        return BatchMeta.Create(
             ImmutableCollectionsMarshal.AsImmutableArray(indexes),
-            ImmutableCollectionsMarshal.AsImmutableArray(generations),
             [.. parts],
-            status,
             fields,
+            status,
+            ImmutableCollectionsMarshal.AsImmutableArray(generations),
             tagged ? PackedTags.Parse(Tags(rows), count) : null);
     }
 

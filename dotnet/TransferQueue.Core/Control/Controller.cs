@@ -1,5 +1,3 @@
-using TransferQueue.Columns;
-
 namespace TransferQueue.Control;
 
 /// <summary>

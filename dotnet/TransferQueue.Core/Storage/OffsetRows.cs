@@ -14,7 +14,8 @@ internal readonly unsafe struct OffsetRows
     /// <summary>Rows <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/> of a frame of <paramref name="frameRows"/> rows.</summary>
     public OffsetRows(byte* frame, ColumnLayout layout, int frameRows, int first, int count)
     {
-        (_frame, _layout, _frameRows, _first) = (frame, layout, frameRows, first);
+        _frame = frame;
+        (_layout, _frameRows, _first) = (layout, frameRows, first);
         Count = count;
     }
 

@@ -26,7 +26,7 @@ internal sealed partial class StorageManager
         try
         {
             for (int i = 0; i < columns.Length; i++)
-                reserved.Add(Reserve(columns[i], rows, frameLengths[i], first));
+                reserved.Add(ReserveColumn(columns[i], rows, frameLengths[i], first));
         }
         catch (StorageFullException)
         {
@@ -73,7 +73,7 @@ internal sealed partial class StorageManager
         return columns.MoveToImmutable();
     }
 
-    private ReservedColumn Reserve(in ColumnDescriptor column, int rows, long bytes, int first)
+    private ReservedColumn ReserveColumn(in ColumnDescriptor column, int rows, long bytes, int first)
     {
         int units = Math.Min(_units.Length, Math.Max(rows, 1));
         if (units > 1 && column.Layout.HasOffsets)
