@@ -90,6 +90,8 @@ internal sealed partial class Partition
     /// <param name="released">Gets the columns that lost their last cell.</param>
     public void AssignColumn(string name, BlockSlice[] slices, IReadOnlyList<SlotRun> runs, List<StoredColumn> released)
     {
+        if (runs.Count == 0)
+            return;
         if (!_fields.TryGetValue(name, out FieldState? field))
             _fields.Add(name, field = new FieldState(name));
         foreach (BlockSlice slice in slices)
