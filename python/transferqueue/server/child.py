@@ -97,9 +97,11 @@ class Child:
             self.state, self.error = FAILED, str(message.get("error", message))
 
     def describe_end(self) -> str:
-        """How the process ended; it has."""
+        """How the process ended, and what it said last; it has ended."""
+        self.read_answer()
         code = self._process.wait()
-        return f"the {self.name} (process {self.pid}) ended with {f'signal {-code}' if code < 0 else f'status {code}'}"
+        end = f"the {self.name} (process {self.pid}) ended with {f'signal {-code}' if code < 0 else f'status {code}'}"
+        return f"{end}: {self.error}" if self.error else end
 
     def ask_to_end(self) -> None:
         """Send SIGTERM."""

@@ -403,6 +403,27 @@ def test_calls_attach_lazily(host: Host):
     assert other.ask("_session.find().started") is False
 
 
+def test_a_gateway_runs_only_where_tcp_is_wanted_and_is_started_again_when_it_dies(host: Host):
+    plain = host.start(TRANSFERQUEUE_JOB="plain")
+    plain.ask(INIT)
+    assert host.gateways() == []
+    program = host.start(TRANSFERQUEUE_JOB="tcp")
+    program.ask("tq.init({'transferqueue': {'listen': 'tcp://127.0.0.1:0'}}) and None")
+    assert program.ask("_session.find().ready['tcp_address']").startswith("stub ")
+    (gateway,) = host.gateways()
+    gateway.kill()
+    expect(lambda: [process.pid for process in host.gateways()] not in ([], [gateway.pid]))
+    assert program.ask("_session.find().is_alive()") is True
+    program.ask("tq.close()"), plain.ask("tq.close()")
+    host.expect_nothing_left()
+
+
+def test_a_gateway_that_does_not_start_is_reported_by_init(host: Host):
+    program = host.start(STUB="gateway fails")
+    answer = program.ask("tq.init({'transferqueue': {'listen': 'tcp://127.0.0.1:0'}})")
+    assert "the gateway could not start: StubError: no port" in answer
+
+
 def test_a_log_of_ones_own_stays(host: Host):
     log = host.folder / "own.log"
     program = host.start()

@@ -27,7 +27,7 @@ PATIENCE_S = 60.0
 WITH_STUB = f"""
 import sys
 from transferqueue import _starter
-_starter.COMMANDS["core"] = [sys.executable, {str(STUB_CORE)!r}]
+_starter.COMMANDS["core"] = _starter.COMMANDS["gateway"] = [sys.executable, {str(STUB_CORE)!r}]
 """
 #: A program that obeys commands from its standard input, one expression or statement a line, and answers with a line.
 OBEY = """
@@ -153,6 +153,10 @@ class Host:
 
     def cores(self) -> list[psutil.Process]:
         return [process for process in self.sidecar() if "--memory-fd" in process.cmdline()]
+
+    def gateways(self) -> list[psutil.Process]:
+        keepers_and_cores = [process.pid for process in self.keepers() + self.cores()]
+        return [process for process in self.sidecar() if process.pid not in keepers_and_cores]
 
     def open_files(self, process: psutil.Process) -> list[str]:
         """What the descriptors of a process name."""

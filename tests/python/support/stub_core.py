@@ -24,6 +24,9 @@ def tell(message):
 if vice == "fails":
     tell({"error": "StubError: no memory"})
     sys.exit(1)
+if vice == "gateway fails" and arguments.memory_fd is None:
+    tell({"error": "StubError: no port"})
+    sys.exit(1)
 if vice == "dies":
     os.kill(os.getpid(), signal.SIGKILL)
 if vice == "says nothing":
