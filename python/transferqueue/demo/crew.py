@@ -1,0 +1,107 @@
+"""The processes of the demo, seen from their parent: start, watch, end all of them whatever happens."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import tempfile
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from transferqueue.demo import worker
+from transferqueue.demo.settings import ROLES, Settings
+
+#: Seconds that a process has to end when asked, and again when told by SIGTERM, before it is killed.
+GRACE_S = 5.0
+LOG_LINES = 15
+
+
+class WorkerDiedError(RuntimeError):
+    """A process of the demo ended before its work was done.
+
+    Attributes
+    ----------
+    role : str
+    exit_code : int
+        Negative: the number of the signal that killed it.
+    """
+
+    def __init__(self, role: str, exit_code: int, log: str) -> None:
+        how = f"was killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"failed with exit code {exit_code}"
+        super().__init__(f"demo: the {role} process {how}; all others were ended too" + (f"\n{log}" if log else ""))
+        self.role, self.exit_code = role, exit_code
+
+
+class Crew:
+    """One process per role, by spawn; leaving the ``with`` block ends them.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._logs = tempfile.TemporaryDirectory(prefix="transferqueue-demo-")
+        self._stopping = context.Event()
+        self.processes = {
+            role: context.Process(
+                target=worker.main, args=(role, settings, self._stopping, str(self._log(role))), name=role, daemon=True
+            )
+            for role in ROLES
+        }
+
+    def __enter__(self) -> Self:
+        # A child inherits what is ignored: no Ctrl-C may hit it while it is still importing.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            for process in self.processes.values():
+                process.start()
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def is_done(self, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` seconds; whether the trainer, which leads, has ended well.
+
+        Raises
+        ------
+        WorkerDiedError
+            A process has ended badly, or another one than the trainer has ended at all.
+        """
+        wait([process.sentinel for process in self.processes.values()], timeout_s)
+        codes = {role: process.exitcode for role, process in self.processes.items() if process.exitcode is not None}
+        # The first to fail may have pulled others down: a signal says more than an exit code.
+        for role, code in sorted(codes.items(), key=lambda item: item[1]):
+            if code != 0 or role != "trainer":
+                raise WorkerDiedError(role, code, self._last_lines(role))
+        return "trainer" in codes
+
+    def _log(self, role: str) -> Path:
+        return Path(self._logs.name) / f"{role}.log"
+
+    def _last_lines(self, role: str) -> str:
+        log = self._log(role)
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return "\n".join(lines[-LOG_LINES:])
+
+    def _end(self) -> None:
+        self._stopping.set()
+        started = [process for process in self.processes.values() if process.pid is not None]
+        for process in started:
+            process.join(GRACE_S)
+        for end in ("terminate", "kill"):
+            left = [process for process in started if process.is_alive()]
+            for process in left:
+                getattr(process, end)()
+            for process in left:
+                process.join(GRACE_S)
+        self._logs.cleanup()
