@@ -29,7 +29,11 @@ class WorkerDiedError(RuntimeError):
     """
 
     def __init__(self, role: str, exit_code: int, log: str) -> None:
-        how = f"was killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"failed with exit code {exit_code}"
+        how = (
+            f"was killed by {signal.Signals(-exit_code).name}"
+            if exit_code < 0
+            else f"failed with exit code {exit_code}"
+        )
         super().__init__(f"demo: the {role} process {how}; all others were ended too" + (f"\n{log}" if log else ""))
         self.role, self.exit_code = role, exit_code
 
@@ -66,7 +70,9 @@ class Crew:
             signal.signal(signal.SIGINT, before)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
 
     def is_done(self, timeout_s: float) -> bool:

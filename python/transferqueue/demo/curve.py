@@ -32,7 +32,9 @@ def draw(points: Sequence[Point], title: str, path: Path) -> bool:
         chosen = [point for point in points if point.phase == phase]
         axes.plot([p.step for p in chosen], [100 * p.accuracy for p in chosen], color=colour, marker=".", label=label)
     axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
-    axes.set(title=title, xlabel="optimization step (GRPO begins at 0)", ylabel="exact match, greedy (%)", ylim=(0, 100))
+    axes.set(
+        title=title, xlabel="optimization step (GRPO begins at 0)", ylabel="exact match, greedy (%)", ylim=(0, 100)
+    )
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
     figure.savefig(path, dpi=120)

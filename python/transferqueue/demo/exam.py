@@ -35,5 +35,3 @@ class Exam:
         """`count` random questions with their answers, with repetition."""
         chosen = torch.randint(len(self), (count,), generator=generator)
         return self.questions[chosen], self.answers[chosen]
-
-

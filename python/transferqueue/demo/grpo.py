@@ -29,7 +29,7 @@ def group_advantages(rewards: Tensor, question: Tensor) -> Tensor:
     question : Tensor [B], int64
         Which question a sample answers; samples of one question are a group.
     """
-    _, group = question.unique(return_inverse=True)
+    _, group = torch.unique(question, return_inverse=True)
     sizes = torch.bincount(group).clamp(min=1)
     mean = torch.zeros(len(sizes)).index_add(0, group, rewards) / sizes
     centred = rewards - mean[group]

@@ -30,7 +30,7 @@ class Block(nn.Module):
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.project_out(seen.transpose(1, 2).flatten(2))
-        return x + self.network(self.norm_network(x))
+        return x + self.network(self.norm_network(x))  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
@@ -61,7 +61,7 @@ class Transformer(nn.Module):
 
 def token_log_probs(model: Transformer, questions: Tensor, answers: Tensor) -> Tensor:
     """The log-prob of each token of `answers` [B, R] after `questions` [B, Q]; 0 where an answer is padding."""
-    log_probs = model(torch.cat([questions, answers[:, :-1]], dim=1))[:, questions.shape[1] - 1 :]
+    log_probs: Tensor = model(torch.cat([questions, answers[:, :-1]], dim=1))[:, questions.shape[1] - 1 :]
     said = answers.clamp(max=END)
     return log_probs.gather(2, said[..., None])[..., 0].masked_fill(answers == PAD, 0.0)
 
@@ -81,10 +81,7 @@ def generate(model: Transformer, questions: Tensor, draw: torch.Generator | None
     ended = torch.zeros(len(questions), dtype=torch.bool)
     for _ in range(model.answer_width):
         choices = model(text)[:, -1]
-        if draw is None:
-            token = choices.argmax(-1)
-        else:
-            token = torch.multinomial(choices.exp(), 1, generator=draw)[:, 0]
+        token = choices.argmax(-1) if draw is None else torch.multinomial(choices.exp(), 1, generator=draw)[:, 0]
         log_probs.append(choices.gather(1, token[:, None])[:, 0].masked_fill(ended, 0.0))
         text = torch.cat([text, token.masked_fill(ended, PAD)[:, None]], dim=1)
         ended = ended | (token == END)

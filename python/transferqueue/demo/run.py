@@ -18,7 +18,7 @@ from transferqueue.demo import curve
 from transferqueue.demo.crew import Crew, WorkerDiedError
 from transferqueue.demo.settings import Settings
 from transferqueue.demo.snapshot import Point, Snapshot, Watch
-from transferqueue.demo.view import View, choose_view, traffic_of
+from transferqueue.demo.view import View, choose_view
 
 #: Points of accuracy that GRPO must add, and that shuffled advantages may at most.
 WANTED_RISE, TOLERATED_RISE = 20.0, 5.0
@@ -59,13 +59,17 @@ def parser() -> argparse.ArgumentParser:
         description="A small transformer learns to add by GRPO, in five processes that talk through the queue only.",
     )
     made.add_argument("--seed", type=int, default=usual.seed, help="default %(default)s")
-    made.add_argument("--digits", type=int, choices=(1, 2), default=usual.digits, help="of an operand, default %(default)s")
+    made.add_argument(
+        "--digits", type=int, choices=(1, 2), default=usual.digits, help="of an operand, default %(default)s"
+    )
     made.add_argument("--steps", type=_positive(int), default=usual.steps, help="of GRPO, at most; default %(default)s")
     made.add_argument(
         "--seconds", type=_positive(float), default=usual.seconds, help="for GRPO, at most; default %(default)s"
     )
     made.add_argument(
-        "--shuffle-advantages", action="store_true", help="the control: give samples the advantages of others; nothing may be learned"
+        "--shuffle-advantages",
+        action="store_true",
+        help="the control: give samples the advantages of others; nothing may be learned",
     )
     made.add_argument(
         "--min-rise",
@@ -75,8 +79,12 @@ def parser() -> argparse.ArgumentParser:
         help="points of accuracy that GRPO must add, default %(default)s; shortened runs want less",
     )
     made.add_argument("--quiet", action="store_true", help="show the result only")
-    made.add_argument("--plain", action="store_true", help="lines instead of the live view, as where there is no terminal")
-    made.add_argument("--output", default="demo-output", metavar="DIR", help="where the curve goes, default %(default)s/")
+    made.add_argument(
+        "--plain", action="store_true", help="lines instead of the live view, as where there is no terminal"
+    )
+    made.add_argument(
+        "--output", default="demo-output", metavar="DIR", help="where the curve goes, default %(default)s/"
+    )
     return made
 
 
@@ -125,7 +133,9 @@ def run(settings: Settings, view: View) -> Snapshot:
             if (snapshot.rows, snapshot.phase, snapshot.step) != (seen.rows, seen.phase, seen.step):
                 news, seen = time.monotonic(), snapshot
             elif time.monotonic() - news > STALL_S:
-                raise TimeoutError(f"demo: no news for {STALL_S:.0f} s at step {seen.step}; in flight: {snapshot.waiting}")
+                raise TimeoutError(
+                    f"demo: no news for {STALL_S:.0f} s at step {seen.step}; in flight: {snapshot.waiting}"
+                )
 
 
 @contextmanager
@@ -143,7 +153,7 @@ def own_queue() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
@@ -159,7 +169,9 @@ def verdict(settings: Settings, snapshot: Snapshot, wanted_rise: float) -> tuple
     ]
     if settings.shuffle_advantages:
         passed = rise <= TOLERATED_RISE
-        lines.append(f"advantages were shuffled: {'nothing was learned, as it must be' if passed else 'FAILED, it must not rise'}")
+        lines.append(
+            f"advantages were shuffled: {'nothing was learned, as it must be' if passed else 'FAILED, it must not rise'}"
+        )
     else:
         passed = rise >= wanted_rise
         if not passed:

@@ -50,11 +50,11 @@ class Settings:
     steps: int = 240
     seconds: float = 60.0
     shuffle_advantages: bool = False
-    warm_start_accuracy: float = 0.38
+    warm_start_accuracy: float = 0.4
     questions_per_step: int = 32
     group_size: int = 8
     minibatches: int = 2
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     clip: float = 0.2
     kl_weight: float = 0.001
     evaluate_every: int = 20

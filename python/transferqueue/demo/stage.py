@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import transferqueue as tq
 from transferqueue.demo.settings import PROGRESS, SAMPLES, Settings
@@ -63,7 +63,7 @@ class Stage:
 
     def get(self, rows: tq.BatchMeta) -> TensorDict:
         """The columns of `rows`."""
-        columns = self._client.get_data(rows)
+        columns: TensorDict = self._client.get_data(rows)
         self._count(columns)
         return columns
 
@@ -96,10 +96,9 @@ class Stage:
 
     def _count(self, columns: TensorDictBase) -> None:
         self._figures["rows"] = int(self._figures["rows"]) + len(columns)
-        self._figures["bytes"] = int(self._figures["bytes"]) + sum(_bytes_of(column) for column in columns.values())
+        self._figures["bytes"] = int(self._figures["bytes"]) + sum(map(_bytes_of, columns.values()))
 
 
-def _bytes_of(column: Tensor) -> int:
-    if column.is_nested:
-        return column.values().nbytes + column.offsets().nbytes
-    return column.nbytes
+def _bytes_of(column: Any) -> int:
+    parts = (column.values(), column.offsets()) if column.is_nested else (column,)
+    return sum(int(part.nbytes) for part in parts)

@@ -19,7 +19,7 @@ from transferqueue.demo.stage import Stage
 from transferqueue.demo.warm_start import warm_start
 
 #: Training pairs on which the warm start looks how far it is.
-PROBE = 200
+PROBE = 300
 
 
 class Trainer:
@@ -108,7 +108,7 @@ class Trainer:
         for part in rows.chunk(chunks=self.settings.minibatches):
             loss, divergence = grpo.loss(self.model, self.stage.get(part), self.settings)
             self.optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimizer.step()
             divergences.append(float(divergence))

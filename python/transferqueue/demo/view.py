@@ -105,7 +105,9 @@ class LiveView:
         phases = {"warm start": "supervised warm start", "GRPO": "GRPO", "starting": "starting five processes"}
         of_all = f" of {steps}" if steps else ""
         grid.add_row("phase", Text(phases[snapshot.phase], style="bold"))
-        grid.add_row("step", f"{snapshot.step}{of_all}", ProgressBar(steps or 1, snapshot.step if steps else 0, BAR_WIDTH))
+        grid.add_row(
+            "step", f"{snapshot.step}{of_all}", ProgressBar(steps or 1, snapshot.step if steps else 0, BAR_WIDTH)
+        )
         grid.add_row("accuracy", f"{snapshot.accuracy:6.1%}", ProgressBar(1.0, snapshot.accuracy, BAR_WIDTH))
         grid.add_row("curve", "", Text(sparkline(snapshot.points)))
         style = "green" if snapshot.example_is_right else "red"
@@ -146,7 +148,9 @@ def line_of(point: Point) -> str:
 def sparkline(points: tuple[Point, ...]) -> str:
     """The accuracies as little bars, warm start and GRPO parted by a stroke; the last ones if there is no room."""
     parts = [
-        "".join(SPARKS[min(int(point.accuracy * len(SPARKS)), len(SPARKS) - 1)] for point in points if point.phase == phase)
+        "".join(
+            SPARKS[min(int(point.accuracy * len(SPARKS)), len(SPARKS) - 1)] for point in points if point.phase == phase
+        )
         for phase in ("warm start", "GRPO")
     ]
     return f"{parts[0][-BAR_WIDTH // 2 :]}|{parts[1][-BAR_WIDTH // 2 :]}" if points else ""

@@ -33,7 +33,7 @@ def warm_start(model: Transformer, lessons: Exam, probe: Exam, target: float, se
         questions, answers = lessons.draw(BATCH, draw)
         mistake = -token_log_probs(model, questions, answers).sum() / (answers != PAD).sum()
         optimizer.zero_grad()
-        mistake.backward()
+        mistake.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if slow or step % LOOK_EVERY == 0:
