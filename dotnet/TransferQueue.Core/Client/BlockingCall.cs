@@ -16,12 +16,11 @@ internal sealed class BlockingCall : IDisposable
 
     private readonly ClientSession _session;
     private readonly ClientRequest _request;
-    private readonly RequestMessage _message;
     private readonly ulong _id;
     private readonly TimeSpan _timeout;
     private readonly Deadline _deadline;
     private ConnectionAttempt? _attempt;
-    private IClientConnection? _connection;
+    private ClientConnection? _connection;
     private Deadline _pause = Deadline.After(TimeSpan.Zero);
     private int _lost;
     private bool _hasEnded;
@@ -32,7 +31,6 @@ internal sealed class BlockingCall : IDisposable
         (_session, _request) = (session, request);
         _timeout = request.Timeout == TimeSpan.Zero ? ClientSession.DefaultTimeout : request.Timeout;
         _deadline = Deadline.After(_timeout + ClientSession.Grace);
-        _message = RequestMessage.Create(request, copyAll: false);
         _id = session.Ids.Begin();
         if (session.Idle.TryTake() is { } connection)
             Use(connection);
@@ -65,7 +63,6 @@ internal sealed class BlockingCall : IDisposable
         _hasEnded = true;
         _attempt?.Dispose();
         _connection?.Dispose();
-        _message.Dispose();
         _session.Ids.End(_id);
     }
 
@@ -110,7 +107,7 @@ internal sealed class BlockingCall : IDisposable
 
     private ClientReply? SendAndReceive(Deadline until)
     {
-        if (!_message.IsSent)
+        if (!_connection!.Message.IsSent)
         {
             if (!Send(until.Left))
                 return null;
@@ -125,7 +122,7 @@ internal sealed class BlockingCall : IDisposable
     {
         try
         {
-            return _connection!.Send(_message, wait);
+            return _connection!.Send(_connection.Message, wait);
         }
         catch (ConnectionLostException)
         {
@@ -146,12 +143,13 @@ internal sealed class BlockingCall : IDisposable
         throw new ProtocolException($"core at {_session.Options.Address}: it answered request {answered}, asked was {_id}");
     }
 
-    private void Use(IClientConnection connection)
+    private void Use(ClientConnection connection)
     {
         _connection = connection;
         TimeSpan left = _deadline.Left - ClientSession.Grace;
         TimeSpan asked = _request.Timeout == TimeSpan.Zero && _lost == 0 ? TimeSpan.Zero : Longer(left, TimeSpan.FromMilliseconds(1));
-        _message.Rewind(_id, _session.Ids.GetAcknowledged(), asked);
+        connection.Message.Use(_request);
+        connection.Message.Rewind(_id, _session.Ids.GetAcknowledged(), asked);
     }
 
     private void LoseConnection()
@@ -169,11 +167,12 @@ internal sealed class BlockingCall : IDisposable
 
     private void End(ClientReply reply)
     {
-        _session.Counters.CountReceived(reply.FrameCount);
+        _session.Counters.CountReceived(reply.Frames.Count);
+        _connection!.Message.Clear();
         if (reply.RequestId == _id)
-            _session.Idle.Return(_connection!);
+            _session.Idle.Return(_connection);
         else
-            _connection!.Dispose(); // an error about no request of ours: the core ends the connection
+            _connection.Dispose(); // an error about no request of ours: the core ends the connection
         _connection = null;
         Dispose();
     }

@@ -1,14 +1,13 @@
+using TransferQueue.Transport;
+
 namespace TransferQueue.Client;
 
 /// <summary>Connects and shakes hands in steps, within the time that the options give for it.</summary>
 /// <remarks>One thread at a time. Dispose ends a connection that nobody has taken.</remarks>
 internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
 {
-    /// <summary>How long to wait for room in the core's queue of new connections before trying again.</summary>
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
-
     private readonly Deadline _deadline = Deadline.After(session.Options.ConnectTimeout);
-    private IClientConnection? _connection;
+    private ClientConnection? _connection;
     private Handshake? _handshake;
     private ReadOnlyMemory<byte>? _hello;
 
@@ -20,7 +19,7 @@ internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
     /// <exception cref="ConnectionLostException">Nobody listens, or the connection ended.</exception>
     /// <exception cref="DeadlineExceededException">The core did not answer in time.</exception>
     /// <exception cref="TransferQueueException">The core refuses; of the kind that it says.</exception>
-    public IClientConnection? Step(TimeSpan wait)
+    public ClientConnection? Step(TimeSpan wait)
     {
         var until = Deadline.Earlier(Deadline.After(wait), _deadline);
         while (_hello is null)
@@ -37,7 +36,9 @@ internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
                 _hello = _handshake!.Step(until.Left);
         }
         session.Counters.CountConnection();
-        IClientConnection connection = _connection!;
+        _handshake!.Dispose();
+        _handshake = null;
+        ClientConnection connection = _connection!;
         _connection = null;
         return connection;
     }
@@ -56,12 +57,20 @@ internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
 
     private void Connect(Deadline until)
     {
-        _connection = session.Options.Address.IsUnix
-            ? UnixConnection.TryOpen(session.Options.Address)
-            : throw new NotRunningException($"core at {session.Options.Address}: this build has no TCP client");
-        if (_connection is null)
-            Thread.Sleep(until.Left < Pause ? until.Left : Pause);
-        else
+        if (!session.Options.Address.IsUnix)
+            throw new NotRunningException($"core at {session.Options.Address}: this build has no TCP client");
+        try
+        {
+            _connection = new ClientConnection(UnixChannel.Connect(session.Options.Address.Path!, until.Left, ClientMemory.Pool, TransportLimits.Default));
             _handshake = new Handshake(session, _connection);
+        }
+        catch (NotRunningException nobody)
+        {
+            throw new ConnectionLostException($"core at {session.Options.Address}: nobody answers there; is it running?", nobody);
+        }
+        catch (DeadlineExceededException)
+        {
+            // Its queue of new connections is full; the next step tries again.
+        }
     }
 }

@@ -7,18 +7,18 @@ internal sealed class ConnectionPool : IDisposable
     private const int MostIdle = 64;
 
     private readonly Lock _gate = new();
-    private readonly Stack<IClientConnection> _idle = new();
+    private readonly Stack<ClientConnection> _idle = new();
     private bool _isDisposed;
 
     /// <summary>Takes a connection; null if there is none.</summary>
-    public IClientConnection? TryTake()
+    public ClientConnection? TryTake()
     {
         lock (_gate)
-            return _idle.TryPop(out IClientConnection? connection) ? connection : null;
+            return _idle.TryPop(out ClientConnection? connection) ? connection : null;
     }
 
     /// <summary>Gives back a connection on which nothing is under way.</summary>
-    public void Return(IClientConnection connection)
+    public void Return(ClientConnection connection)
     {
         lock (_gate)
         {
@@ -37,7 +37,7 @@ internal sealed class ConnectionPool : IDisposable
         lock (_gate)
         {
             _isDisposed = true;
-            while (_idle.TryPop(out IClientConnection? connection))
+            while (_idle.TryPop(out ClientConnection? connection))
                 connection.Dispose();
         }
     }

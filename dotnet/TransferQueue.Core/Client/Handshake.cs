@@ -12,15 +12,15 @@ namespace TransferQueue.Client;
 internal sealed class Handshake : IDisposable
 {
     private readonly ClientSession _session;
-    private readonly IClientConnection _connection;
-    private RequestMessage _message;
+    private readonly ClientConnection _connection;
+    private ulong _requestId;
     private bool _isProven;
 
     /// <summary>Prepares HELLO.</summary>
-    public Handshake(ClientSession session, IClientConnection connection)
+    public Handshake(ClientSession session, ClientConnection connection)
     {
         (_session, _connection) = (session, connection);
-        _message = CreateMessage(new HelloRequest(session.ClientId, Environment.ProcessId, session.Options.Package, TokenProof: null));
+        Prepare(new HelloRequest(session.ClientId, Environment.ProcessId, session.Options.Package, TokenProof: null));
     }
 
     /// <summary>Goes on.</summary>
@@ -31,7 +31,7 @@ internal sealed class Handshake : IDisposable
         var until = Deadline.After(wait);
         while (true)
         {
-            if (!_connection.Send(_message, until.Left) || _connection.Receive(until.Left) is not { } reply)
+            if (!_connection.Send(_connection.Message, until.Left) || _connection.Receive(until.Left) is not { } reply)
                 return null;
             using (reply)
             {
@@ -48,21 +48,18 @@ internal sealed class Handshake : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _session.Ids.End(_message.RequestId);
-        _message.Dispose();
+        _session.Ids.End(_requestId);
+        _connection.Message.Clear();
     }
 
-    private unsafe RequestMessage CreateMessage(Request asked)
+    private unsafe void Prepare(Request asked)
     {
         ReadOnlyMemory<byte> header = asked.ToHeader();
+        TimeSpan timeout = _session.Options.ConnectTimeout;
         fixed (byte* at = header.Span)
-        {
-            var request = new ClientRequest((ushort)asked.Type, NativeSegment.At(at, header.Length), [], _session.Options.ConnectTimeout);
-            RequestMessage message = RequestMessage.Create(request, copyAll: true);
-            ulong id = _session.Ids.Begin();
-            message.Rewind(id, _session.Ids.GetAcknowledged(), request.Timeout);
-            return message;
-        }
+            _connection.Message.Copy(new ClientRequest((ushort)asked.Type, NativeSegment.At(at, header.Length), [], timeout));
+        _requestId = _session.Ids.Begin();
+        _connection.Message.Rewind(_requestId, _session.Ids.GetAcknowledged(), timeout);
     }
 
     private void Prove(ReadOnlyMemory<byte> nonce)
@@ -73,7 +70,7 @@ internal sealed class Handshake : IDisposable
         _isProven = true;
         byte[] mac = HMACSHA256.HashData(token, (byte[])[.. _session.ClientId, .. nonce.Span]);
         Dispose();
-        _message = CreateMessage(new AuthRequest(_session.ClientId, nonce, mac));
+        Prepare(new AuthRequest(_session.ClientId, nonce, mac));
     }
 
     /// <summary>Whether this is a gateway that wants proof, whose answer has one entry, and not a core's.</summary>

@@ -9,6 +9,8 @@ internal sealed class MultiplexedCall : SubmittedCall
     private readonly ClientSession _session;
     private readonly Deadline _deadline;
     private readonly TimeSpan _timeout;
+    private readonly ushort _type;
+    private readonly bool _isServersDefault;
     private bool _isRetired;
 
     /// <summary>Copies the request.</summary>
@@ -16,9 +18,12 @@ internal sealed class MultiplexedCall : SubmittedCall
         : base(queue)
     {
         _session = session;
-        _timeout = request.Timeout == TimeSpan.Zero ? ClientSession.DefaultTimeout : request.Timeout;
+        _isServersDefault = request.Timeout == TimeSpan.Zero;
+        _timeout = _isServersDefault ? ClientSession.DefaultTimeout : request.Timeout;
         _deadline = Deadline.After(_timeout + ClientSession.Grace);
-        Message = RequestMessage.Create(request, copyAll: true);
+        Message = MessagePool.Rent();
+        Message.Copy(request);
+        _type = request.Type;
         Id = session.Ids.Begin();
         Rewind();
     }
@@ -26,7 +31,7 @@ internal sealed class MultiplexedCall : SubmittedCall
     /// <summary>The request's id.</summary>
     public ulong Id { get; }
 
-    /// <summary>The request's bytes.</summary>
+    /// <summary>The request's bytes; until <see cref="Retire"/>.</summary>
     public RequestMessage Message { get; }
 
     /// <summary>How often its connection ended.</summary>
@@ -36,14 +41,13 @@ internal sealed class MultiplexedCall : SubmittedCall
     public bool IsLate => _deadline.IsOver;
 
     /// <summary>The error of a late call.</summary>
-    public DeadlineExceededException Late() => BlockingCall.Late(Message.Request.Type, _timeout);
+    public DeadlineExceededException Late() => BlockingCall.Late(_type, _timeout);
 
     /// <summary>Back to the start, for the first or the next connection.</summary>
     public void Rewind()
     {
         TimeSpan left = _deadline.Left - ClientSession.Grace;
-        bool isServersDefault = Message.Request.Timeout == TimeSpan.Zero && Lost == 0;
-        Message.Rewind(Id, _session.Ids.GetAcknowledged(), isServersDefault ? TimeSpan.Zero : left > TimeSpan.Zero ? left : TimeSpan.FromMilliseconds(1));
+        Message.Rewind(Id, _session.Ids.GetAcknowledged(), _isServersDefault && Lost == 0 ? TimeSpan.Zero : left > TimeSpan.Zero ? left : TimeSpan.FromMilliseconds(1));
     }
 
     /// <summary>The call is over and its bytes are not on a connection in part: gives back what it holds. Again: nothing.</summary>
@@ -52,7 +56,7 @@ internal sealed class MultiplexedCall : SubmittedCall
         if (_isRetired)
             return;
         _isRetired = true;
-        Message.Dispose();
+        MessagePool.Return(Message);
         _session.Ids.End(Id);
     }
 

@@ -22,10 +22,13 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
     private readonly Queue<MultiplexedCall> _outbox = new();
 
     /// <summary>The connection after its handshake; null while there is none.</summary>
-    private IClientConnection? _connection;
+    private ClientConnection? _connection;
     private bool _hasThread;
     private bool _waitsForRoom;
-    private bool _isDisposed;
+
+    /// <summary>Whether the connection is of no use any more; its thread sees that within a slice.</summary>
+    private volatile bool _isBroken;
+    private volatile bool _isDisposed;
 
     /// <summary>Sends a request, now or as soon as possible; its outcome comes by its queue.</summary>
     public void Submit(MultiplexedCall call)
@@ -51,7 +54,6 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
         lock (_gate)
         {
             _isDisposed = true;
-            _connection?.Dispose();
             _connection = null;
             FailAll(session.ClosedHere());
         }
@@ -87,7 +89,7 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
     }
 
     /// <summary>Connects; null when nothing is left to send.</summary>
-    private IClientConnection? Connect()
+    private ClientConnection? Connect()
     {
         var attempt = new ConnectionAttempt(session);
         try
@@ -128,19 +130,18 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
         }
     }
 
-    private void Serve(IClientConnection connection)
+    private void Serve(ClientConnection connection)
     {
         try
         {
             lock (_gate)
             {
-                if (_isDisposed)
-                    return;
-                _connection = connection;
+                _isBroken = false;
+                _connection = _isDisposed ? null : connection;
                 SendAgain();
             }
             var nextSweep = Deadline.After(Slice);
-            while (true)
+            while (!_isDisposed && !_isBroken)
             {
                 if (connection.Receive(Slice) is { } reply)
                     Dispatch(reply);
@@ -150,14 +151,13 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
                 lock (_gate)
                     Sweep();
             }
+            lock (_gate)
+                CountLost();
         }
         catch (ConnectionLostException)
         {
             lock (_gate)
-            {
-                _connection = null;
                 CountLost();
-            }
         }
         finally
         {
@@ -169,7 +169,7 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
 
     private void Dispatch(ClientReply reply)
     {
-        session.Counters.CountReceived(reply.FrameCount);
+        session.Counters.CountReceived(reply.Frames.Count);
         MultiplexedCall? call;
         lock (_gate)
         {
@@ -192,7 +192,7 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
             if (isHalfSent && !call.IsLate)
                 continue;
             if (isHalfSent)
-                _connection?.Dispose(); // the core waits for the rest of it, nothing else can be sent
+                Break(); // the core waits for the rest of it, nothing else can be sent
             if (call.IsLate)
                 call.Complete(call.Late());
             Forget(call);
@@ -210,7 +210,7 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
         }
     }
 
-    private bool TrySend(IClientConnection connection, MultiplexedCall call)
+    private bool TrySend(ClientConnection connection, MultiplexedCall call)
     {
         try
         {
@@ -220,31 +220,30 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
                 return true;
             }
             _waitsForRoom = true;
-            ThreadPool.UnsafeQueueUserWorkItem(static state => state.Owner.AwaitRoom(state.Connection), (Owner: this, Connection: connection), preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(static multiplexer => multiplexer.FlushSoon(), this, preferLocal: false);
         }
         catch (ConnectionLostException)
         {
-            _connection = null; // the receiving thread finds out by itself, and connects again
-            connection.Dispose();
+            Break();
         }
         return false;
     }
 
-    private void AwaitRoom(IClientConnection connection)
+    private void FlushSoon()
     {
-        try
-        {
-            connection.WaitForRoom(Slice);
-        }
-        catch (ConnectionLostException)
-        {
-            // The receiving thread finds out, too.
-        }
+        Thread.Sleep(1); // a socket's buffer lasts a core about that long
         lock (_gate)
         {
             _waitsForRoom = false;
             Flush();
         }
+    }
+
+    /// <summary>Nothing more is sent; the thread drops the connection, which only it may, and connects again. Under the lock.</summary>
+    private void Break()
+    {
+        _isBroken = true;
+        _connection = null;
     }
 
     /// <summary>Fills the outbox with all that has no answer, oldest first. Under the lock.</summary>

@@ -21,9 +21,8 @@ internal static class Reclaimer
     public static void Add(IDisposable value)
     {
         Returned.Enqueue(value);
-        if (value is not NativeBuffer buffer)
-            Schedule();
-        else if (Interlocked.Add(ref _bytes, buffer.CapacityBytes) > MostBytes)
+        bool isMemory = value is NativeBuffer or ReplyHead or NativeBlock;
+        if (!isMemory || Interlocked.Add(ref _bytes, BytesOf(value)) > MostBytes)
             Schedule();
     }
 
@@ -32,11 +31,12 @@ internal static class Reclaimer
     {
         while (Returned.TryDequeue(out IDisposable? value))
         {
-            if (value is NativeBuffer buffer)
-                Interlocked.Add(ref _bytes, -buffer.CapacityBytes);
+            Interlocked.Add(ref _bytes, -BytesOf(value));
             value.Dispose();
         }
     }
+
+    private static long BytesOf(IDisposable value) => (value as NativeBuffer)?.CapacityBytes ?? 0;
 
     private static void Schedule()
     {

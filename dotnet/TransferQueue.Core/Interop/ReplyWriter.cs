@@ -17,33 +17,40 @@ internal static unsafe class ReplyWriter
     /// <summary>Not yet.</summary>
     public const long NotYet = 2;
 
+    private const int FrameNumbers = 3;
+
     /// <summary>Hands an answer over.</summary>
     /// <returns><see cref="Done"/>, or <see cref="Failed"/> for an ERROR answer.</returns>
     public static long Write(NativeReply* reply, ClientReply answer)
     {
         using (answer)
         {
-            Span<long> table = answer.Table;
-            for (int frame = 0; frame < answer.FrameCount; frame++)
-                WriteFrame(table.Slice(3 * frame, 3), answer, frame);
-            NativeSegment header = answer.Header;
+            NativeBlock? table = answer.Frames.Count == 0 ? null : new NativeBlock(answer.Frames.Count * FrameNumbers * sizeof(long));
+            var numbers = (long*)(table?.Address ?? 0);
+            foreach (NativeBuffer frame in answer.Frames)
+            {
+                *numbers++ = (long)frame.Address;
+                *numbers++ = frame.Length;
+                *numbers++ = Table.Handles.Add(frame);
+            }
             *reply = new NativeReply
             {
-                Header = header.Address,
-                HeaderBytes = header.Length,
-                Frames = (long)answer.Head.Address,
-                FrameCount = answer.FrameCount,
+                Header = (long)answer.Header.Address,
+                HeaderBytes = answer.Header.Length,
+                Frames = table?.Address ?? 0,
+                FrameCount = answer.Frames.Count,
                 Type = answer.Prelude.Type,
             };
-            reply->Handle = Table.Handles.Add(answer.TakeHead());
-            return answer.IsError ? Failed : Done;
+            long status = answer.IsError ? Failed : Done;
+            reply->Handle = Table.Handles.Add(new ReplyHead(answer.Detach(), table));
+            return status;
         }
     }
 
     /// <summary>Hands a header over.</summary>
     public static long Write(NativeReply* reply, ReadOnlySpan<byte> header, ushort type = (ushort)MessageType.Ok)
     {
-        var copy = new NativeHeader(header);
+        var copy = new NativeBlock(header);
         *reply = new NativeReply { Header = copy.Address, HeaderBytes = header.Length, Handle = Table.Handles.Add(copy), Type = type };
         return type == (ushort)MessageType.Error ? Failed : Done;
     }
@@ -73,16 +80,5 @@ internal static unsafe class ReplyWriter
             if (entry is { Key: string name, Value: long or string })
                 details[name] = entry.Value;
         return reply with { Details = details.ToImmutable() };
-    }
-
-    private static void WriteFrame(Span<long> row, ClientReply answer, int frame)
-    {
-        (row[0], row[1], row[2]) = (0, 0, 0);
-        if (answer.GetFrame(frame) is not { } buffer)
-            return;
-        row[0] = (long)buffer.Address;
-        row[1] = buffer.Length;
-        row[2] = Table.Handles.Add(buffer);
-        answer.TakeFrame(frame);
     }
 }
