@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using TransferQueue.Protocol;
 
 namespace TransferQueue.Interop;
 
@@ -11,7 +12,8 @@ internal static unsafe class BatchFunctions
     {
         try
         {
-            throw new TransferQueueException(ErrorKind.TransferQueue, $"batch_meta: this build has no operation {operation} ({Arguments.Span(arguments, length).Length} bytes of arguments)");
+            ReadOnlyMemory<byte> packed = Arguments.Span(arguments, length).ToArray();
+            return ReplyWriter.Write((NativeReply*)reply, BatchMetaOperations.Run(operation, packed).Span);
         }
         catch (Exception error)
         {
