@@ -22,7 +22,9 @@ __all__ = ["inner_tensors", "internals", "jagged", "stack_of", "stacked_values",
 
 
 def _jagged(values: torch.Tensor, layout: Layout, ragged: int = 0) -> torch.Tensor:
-    made: torch.Tensor = torch.nested.nested_tensor_from_jagged(values, layout.offsets, jagged_dim=ragged + 1)
+    made: torch.Tensor = torch.nested.nested_tensor_from_jagged(
+        values, layout.offsets, None, ragged + 1, layout.shortest, layout.longest
+    )
     return made
 
 
@@ -102,6 +104,8 @@ def _same_jagged_over(values: torch.Tensor, ragged: int) -> bool:
         and torch.equal((short + short).values(), (public + public).values())
         and torch.equal(short.values(), values)
         and short.offsets() is layout.offsets
+        and short._get_max_seqlen() == public._get_max_seqlen() == 5
+        and short._metadata_cache.keys() == public._metadata_cache.keys()
         and inner is not None
         and torch.equal(inner[0], values)
         and inner[1] is public.offsets()

@@ -29,11 +29,13 @@ class Layout:
         int64 [B + 1], on the CPU, from 0.
     """
 
-    __slots__ = ("_strides", "offsets", "ragged_size", "rows")
+    __slots__ = ("_extremes", "_strides", "longest", "offsets", "ragged_size", "rows", "shortest")
 
     def __init__(self, offsets: torch.Tensor) -> None:
         self.offsets = offsets
         self.rows = offsets.shape[0] - 1
+        self.shortest, self.longest = map(int, offsets.diff().aminmax()) if self.rows else (0, 0)
+        self._extremes: dict[str, torch.Tensor] | None = None
         self.ragged_size: Any = None
         self._strides: dict[int, Any] = {}
 
@@ -47,6 +49,18 @@ class Layout:
         if stride is None:
             stride = self._strides[slice_stride] = self.ragged_size * slice_stride
         return stride
+
+    def extremes(self) -> dict[str, torch.Tensor]:
+        """The lengths of the shortest and the longest row, kept as torch keeps them: in the shape of a tensor.
+
+        Without them torch pads to the sum of all lengths.
+        """
+        if self._extremes is None:
+            longest, shortest = torch.zeros(self.longest, 0), torch.zeros(self.shortest, 0)
+            self._extremes = {"max_seqlen": longest, "min_seqlen": shortest}
+            for extreme in (longest, shortest):
+                torch._dynamo.mark_dynamic(extreme, 0)
+        return dict(self._extremes)
 
 
 _nested_tensor: Any = None
@@ -94,7 +108,7 @@ def jagged(values: torch.Tensor, layout: Layout, ragged: int = 0) -> torch.Tenso
     tensor._values = values
     tensor._offsets = layout.offsets
     tensor._lengths = None
-    tensor._metadata_cache = {}
+    tensor._metadata_cache = layout.extremes()
     tensor._dynamo_propagated_dynamic_indices = {ragged + 1}
     values._dynamo_propagated_dynamic_indices = {ragged}  # type: ignore[attr-defined]
     return tensor  # type: ignore[no-any-return]

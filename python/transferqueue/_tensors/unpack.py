@@ -118,7 +118,11 @@ class _Reader:
             return values if self.dense or values.dim() == 1 else self._uniform(values)
         ragged = joined.shape.index(-1)
         assert joined.offsets is not None
-        return construct.jagged(values.movedim(0, ragged) if ragged else values, self._layout(joined.offsets), ragged)
+        layout = self._layout(joined.offsets)
+        if self.dense and self.rows and layout.shortest == layout.longest:
+            dense = values.view(self.rows, layout.longest, *values.shape[1:])
+            return dense.movedim(1, ragged + 1) if ragged else dense
+        return construct.jagged(values.movedim(0, ragged) if ragged else values, layout, ragged)
 
     def _uniform(self, values: torch.Tensor) -> torch.Tensor:
         length = values.shape[1]
