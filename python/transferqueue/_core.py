@@ -22,9 +22,9 @@ from transferqueue._table import (
     Exchange,
     Frame,
     FrameMemory,
-    Frames,
     Functions,
     ReplyMessage,
+    Segments,
     address_of,
     get_functions,
     put_back,
@@ -139,7 +139,7 @@ class Connection:
         self,
         type: int,  # noqa: A002  (the wire's word)
         header: bytes,
-        frames: Frames = (),
+        segments: Segments = (),
         timeout_s: float | None = None,
     ) -> ReplyMessage:
         """Send a request and wait for its reply; Ctrl-C ends the wait within 0.1 s.
@@ -150,9 +150,9 @@ class Connection:
             Message type.
         header
             A packed MessagePack map.
-        frames
-            The payload: address and length in bytes per frame, or an ``array("q")`` of address, length and frame per
-            segment (frames in order, each with at least one). The caller keeps the memory alive until this returns.
+        segments
+            The payload: address, length in bytes and frame of each segment; frames in order, each with at least one.
+            The caller keeps the memory alive until this returns.
         timeout_s
             Seconds until DeadlineExceededError (a type's own error may come first); None: the server's default, 30.
 
@@ -165,8 +165,8 @@ class Connection:
         exchange = take_exchange()
         ticket = 0
         try:
-            # The name keeps the table of frames alive.
-            table = exchange.fill(header, frames, timeout_s)  # noqa: F841
+            # The name keeps the segments' table alive.
+            table = exchange.fill(header, segments, timeout_s)  # noqa: F841
             status = self._functions.client_call(client, type, exchange.request_at, exchange.reply_at)
             if status == NOT_YET:
                 ticket = exchange.ticket
@@ -187,13 +187,13 @@ class Connection:
         self,
         type: int,  # noqa: A002
         header: bytes,
-        frames: Frames = (),
+        segments: Segments = (),
         timeout_s: float | None = None,
         keep: object = None,
     ) -> ReplyMessage:
         """Send a request without blocking the running loop and await its reply.
 
-        As `call`; `keep` owns the frames' memory and stays alive until the core has read it, also when the task is
+        As `call`; `keep` owns the segments' memory and stays alive until the core has read it, also when the task is
         cancelled. A cancelled request may still take effect.
         """
         client = self._require_open()
@@ -201,7 +201,7 @@ class Connection:
         queue = get_queue(loop)
         exchange = take_exchange()
         try:
-            table = exchange.fill(header, frames, timeout_s)  # noqa: F841
+            table = exchange.fill(header, segments, timeout_s)  # noqa: F841
             status = self._functions.client_submit(client, type, exchange.request_at, queue.handle, exchange.reply_at)
             if status != DONE:
                 exchange.read(status)
@@ -237,7 +237,8 @@ class Connection:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_client", 0):
+        # At the interpreter's end this module may be empty already, and the process's end closes everything.
+        if getattr(self, "_client", 0) and _runtime is not None:
             self.close()
 
     def __repr__(self) -> str:

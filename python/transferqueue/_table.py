@@ -10,6 +10,7 @@ import ctypes
 import struct
 from array import array
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, NoReturn, TypeAlias
 
 import msgpack
@@ -42,14 +43,13 @@ SIGNATURES: tuple[tuple[str, int, bool], ...] = (
 MAX_TIMEOUT_MS = 2**32 - 1
 _LARGEST_FRAME = 2**40
 
-#: Payload of a request: address and length in bytes per frame, or an array("q") of address, length, frame per segment.
-Frames: TypeAlias = "Sequence[tuple[int, int]] | array[int]"
+#: Payload of a request: address, length in bytes and frame of each segment. Frames come in order, each has at least one.
+Segments: TypeAlias = Sequence[tuple[int, int, int]]
 
 _REPLY = struct.Struct("<8q")
 _REQUEST = struct.Struct("<6q")
 _BOTH = struct.Struct("<14q")
 _NO_REPLY = (0,) * 8
-_SEGMENT_NUMBERS = 3
 
 _address_of_bytes = ctypes.pythonapi.PyBytes_AsString
 _address_of_bytes.argtypes = [ctypes.py_object]
@@ -124,7 +124,7 @@ class FrameMemory(ctypes.c_ubyte * _LARGEST_FRAME):  # type: ignore[misc]  # a b
     """The bytes of one received frame, seen through the buffer protocol; returned to the core when the last view dies.
 
     One type for all lengths (a ctypes type per length would stay alive for ever), so its own length says nothing: pass
-    a count to ``torch.frombuffer``, or use `Frame.view`.
+    a count to ``torch.frombuffer``, or use `Frame.buffer`.
     """
 
     handle: int
@@ -163,7 +163,7 @@ class Frame:
         elif handle:
             release(handle)
 
-    def view(self) -> memoryview:
+    def buffer(self) -> memoryview:
         """Return the bytes, writable, without a copy; the view keeps them alive."""
         if self.owner is None:
             return memoryview(bytearray())
@@ -210,22 +210,26 @@ class Exchange:
         self.reply_at = ctypes.addressof((ctypes.c_char * len(self._buffer)).from_buffer(self._buffer))
         self.request_at = self.reply_at + _REPLY.size
 
-    def fill(self, header: bytes, frames: Frames, timeout_s: float | None) -> array[int]:
-        """Write the request; returns the frames' segments, which must live until the call has returned."""
-        segments = frames if isinstance(frames, array) else to_segments(frames)
-        address, numbers = segments.buffer_info()
+    def fill(self, header: bytes, segments: Segments, timeout_s: float | None) -> object:
+        """Write the request; returns the owner of the segments' table, which must live until the call has returned."""
+        timeout_ms = 0 if timeout_s is None else to_milliseconds(timeout_s)
+        if len(segments) == 0:
+            _BOTH.pack_into(self._buffer, 0, *_NO_REPLY, _address_of_bytes(header), len(header), 0, 0, timeout_ms, 0)
+            return None
+        table = array("q", chain.from_iterable(segments))
+        address, _ = table.buffer_info()
         _BOTH.pack_into(
             self._buffer,
             0,
             *_NO_REPLY,
             _address_of_bytes(header),
             len(header),
-            address if numbers else 0,
-            numbers // _SEGMENT_NUMBERS,
-            to_milliseconds(timeout_s),
-            segments[-1] + 1 if numbers else 0,
+            address,
+            len(segments),
+            timeout_ms,
+            segments[-1][2] + 1,
         )
-        return segments
+        return table
 
     def clear(self) -> None:
         """Empty the reply."""
@@ -284,11 +288,6 @@ def to_milliseconds(timeout_s: float | None) -> int:
             f"timeout_s: {timeout_s!r} given; give seconds >= 0, or None for the server's default"
         )
     return max(1, int(min(timeout_s * 1000, MAX_TIMEOUT_MS)))
-
-
-def to_segments(frames: Sequence[tuple[int, int]]) -> array[int]:
-    """Return the segments of frames that lie in one piece each."""
-    return array("q", [number for frame, (at, length) in enumerate(frames) for number in (at, length, frame)])
 
 
 def address_of(data: bytes) -> int:

@@ -89,7 +89,7 @@ class AsyncTransferQueueClient:
 
     async def _send_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
         wait = self._timeout_s if timeout_s is None else timeout_s
-        reply = await self._connection.acall(operation.type, operation.header, operation.frames, wait)
+        reply = await self._connection.acall(operation.type, operation.header, operation.frames, wait, operation.keep)
         return operation.read(reply)
 
     async def async_put(

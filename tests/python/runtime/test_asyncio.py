@@ -29,8 +29,8 @@ def test_small_and_large_requests_come_back_bit_by_bit(core: StubCore) -> None:
 
     async def send(connection: _core.Connection, count: int) -> bool:
         data = np.arange(count, dtype=np.uint8)
-        reply = await connection.acall(PUT, EMPTY, [(data.ctypes.data, data.nbytes)], keep=data)
-        return bytes(reply.frames[0].view()) == data.tobytes()
+        reply = await connection.acall(PUT, EMPTY, [(data.ctypes.data, data.nbytes, 0)], keep=data)
+        return bytes(reply.frames[0].buffer()) == data.tobytes()
 
     async def main() -> list[bool]:
         with _core.Connection.open(core.address) as connection:
@@ -112,7 +112,7 @@ def test_silence_ends_at_the_deadline(core: StubCore, size: int) -> None:
     async def main() -> None:
         with _core.Connection.open(core.address) as connection:
             with pytest.raises(errors.DeadlineExceededError, match=r"Put: no answer within 0\.2 s"):
-                await connection.acall(PUT, EMPTY, [(_core.address_of(payload), size)], timeout_s=0.2)
+                await connection.acall(PUT, EMPTY, [(_core.address_of(payload), size, 0)], timeout_s=0.2)
             await connection.acall(PING, EMPTY)
 
     asyncio.run(main())
@@ -126,7 +126,9 @@ def test_cancelled_task_ends_at_once_and_the_connection_goes_on(core: StubCore, 
     async def main() -> None:
         with _core.Connection.open(core.address) as connection:
             handles = _core.diagnose()["handles"]
-            task = asyncio.create_task(connection.acall(PUT, EMPTY, [(_core.address_of(payload), size)], keep=payload))
+            task = asyncio.create_task(
+                connection.acall(PUT, EMPTY, [(_core.address_of(payload), size, 0)], keep=payload)
+            )
             await asyncio.sleep(0.1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -246,7 +248,7 @@ def test_slow_reader_on_the_other_side_does_not_block_the_loop(core: StubCore) -
         with _core.Connection.open(core.address) as connection:
             begin = time.monotonic()
             tasks = [
-                asyncio.create_task(connection.acall(PUT, EMPTY, [(_core.address_of(payload), len(payload))]))
+                asyncio.create_task(connection.acall(PUT, EMPTY, [(_core.address_of(payload), len(payload), 0)]))
                 for _ in range(4)
             ]
             await asyncio.sleep(0)

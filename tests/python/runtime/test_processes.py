@@ -114,7 +114,7 @@ for _ in range(10):
         gc.collect()
         sys.exit(told)
     codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-assert bytes(frame.view()) == b"z" * 200_000
+assert bytes(frame.buffer()) == b"z" * 200_000
 c.call(2, b"\\x80")
 print(codes)
 """
@@ -157,7 +157,7 @@ def test_exit_with_many_live_frames_is_clean(core: StubCore, run_python: Run) ->
         + """
 import threading, asyncio
 alive = [c.call(11, b"\\x80") for _ in range(200)]
-views = [frame.view() for reply in alive for frame in reply.frames]
+views = [frame.buffer() for reply in alive for frame in reply.frames]
 cycle = [views]; cycle.append(cycle)
 asyncio.run(c.acall(2, b"\\x80"))
 threading.Thread(target=c.call, args=(24, b"\\x80", (), 60), daemon=True).start()
