@@ -61,7 +61,7 @@ class Operation(Generic[T]):
         The packed MessagePack map.
     read : callable
         Turns the reply into the result; runs in the caller's thread.
-    frames : sequence of (address, length, frame)
+    frames : sequence of (address, length)
         The payload, one pair per column.
     keep : object
         Owner of the payload's memory; must live until the reply has come.
@@ -70,7 +70,7 @@ class Operation(Generic[T]):
     type: MessageType
     header: bytes
     read: Callable[[ReplyMessage], T]
-    frames: Sequence[tuple[int, int, int]] = ()
+    frames: Sequence[tuple[int, int]] = ()
     keep: object = field(default=None, repr=False)
 
 

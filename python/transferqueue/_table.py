@@ -43,8 +43,10 @@ SIGNATURES: tuple[tuple[str, int, bool], ...] = (
 MAX_TIMEOUT_MS = 2**32 - 1
 _LARGEST_FRAME = 2**40
 
-#: Payload of a request: address, length in bytes and frame of each segment. Frames come in order, each has at least one.
-Segments: TypeAlias = Sequence[tuple[int, int, int]]
+#: Payload of a request: address, length in bytes and frame of each segment, as triples or, number after number, as an
+#: array("q"). Frames come in order, each has at least one.
+Segments: TypeAlias = "Sequence[tuple[int, int, int]] | array[int]"
+_NUMBERS = 3
 
 _REPLY = struct.Struct("<8q")
 _REQUEST = struct.Struct("<6q")
@@ -216,8 +218,8 @@ class Exchange:
         if len(segments) == 0:
             _BOTH.pack_into(self._buffer, 0, *_NO_REPLY, _address_of_bytes(header), len(header), 0, 0, timeout_ms, 0)
             return None
-        table = array("q", chain.from_iterable(segments))
-        address, _ = table.buffer_info()
+        table = segments if isinstance(segments, array) else array("q", chain.from_iterable(segments))
+        address, numbers = table.buffer_info()
         _BOTH.pack_into(
             self._buffer,
             0,
@@ -225,9 +227,9 @@ class Exchange:
             _address_of_bytes(header),
             len(header),
             address,
-            len(segments),
+            numbers // _NUMBERS,
             timeout_ms,
-            segments[-1][2] + 1,
+            table[-1] + 1,
         )
         return table
 

@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import threading
+from array import array
 
 import msgpack
 import numpy as np
@@ -50,12 +51,14 @@ def test_frame_may_lie_in_several_segments(core: StubCore) -> None:
     core.on(PUT, echo)
     parts = [np.full(count, value, dtype=np.uint8) for value, count in ((1, 5), (2, 70_000), (3, 9))]
     segments = [(part.ctypes.data, part.nbytes, frame) for part, frame in zip(parts, (0, 0, 1), strict=True)]
+    numbers = array("q", [number for segment in segments for number in segment])
     with _core.Connection.open(core.address) as connection:
-        reply = connection.call(PUT, EMPTY, segments)
-    assert [bytes(frame.buffer()) for frame in reply.frames] == [
-        parts[0].tobytes() + parts[1].tobytes(),
-        parts[2].tobytes(),
-    ]
+        replies = [connection.call(PUT, EMPTY, payload) for payload in (segments, numbers)]
+    for reply in replies:
+        assert [bytes(frame.buffer()) for frame in reply.frames] == [
+            parts[0].tobytes() + parts[1].tobytes(),
+            parts[2].tobytes(),
+        ]
 
 
 @pytest.mark.parametrize(
