@@ -136,7 +136,11 @@ def main() -> None:
     tq.init()
     first = time.perf_counter() - begin
     result = {
-        "machine": {"cpus": os.cpu_count(), "processor": platform.processor() or platform.machine(), "kernel": platform.release()},
+        "machine": {
+            "cpus": os.cpu_count(),
+            "processor": platform.processor() or platform.machine(),
+            "kernel": platform.release(),
+        },
         "first_init_s": round(first, 2),
         "resident_mb": processes(),
         "one_row": latencies(),

@@ -70,7 +70,7 @@ def _put_operation(
         raise InvalidArgumentError("Please provide at least one parameter of `fields` and `tag(s)`: both are None")
     if columns is not None:
         columns = _operations.parsed_fields(columns, parser)
-    return _operations.kv_put(keys, partition_id, columns, tags)
+    return _operations.kv_put(keys, partition_id, columns, tags, allow_pickle=_session.client().allow_pickle)
 
 
 def _single_put(
@@ -97,7 +97,8 @@ def _batch_get(
 ) -> Operation[TensorDict]:
     rows = _operations.check_keys(keys, unique=False)
     names = None if select_fields is None else _operations.check_names(select_fields, "select_fields")
-    return _operations.kv_get(rows, partition_id, names, layout=layout, copy=copy)
+    allow_pickle = _session.client().allow_pickle
+    return _operations.kv_get(rows, partition_id, names, layout=layout, copy=copy, allow_pickle=allow_pickle)
 
 
 def _get_by_meta(

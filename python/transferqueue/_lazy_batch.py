@@ -171,7 +171,7 @@ class Batch:
         """All columns as a TensorDict; fetches what was not read yet with one request."""
         from tensordict import TensorDict
 
-        columns = {name: column for name, column in self.items()}
+        columns = dict(self.items())
         return TensorDict(columns, batch_size=self.batch_size)
 
     # -- writing -------------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ class Batch:
         wanted = [name for name in names if name not in self._columns]
         if not wanted:
             return
-        fetched = self._client._send(_operations.get(self._meta, fields=wanted))
+        fetched = self._client._send(_operations.get(self._meta, fields=wanted, allow_pickle=self._client.allow_pickle))
         for name in wanted:
             self._columns[name] = fetched.select(name)
 

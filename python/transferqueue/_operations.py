@@ -7,13 +7,15 @@ has logic of its own. ``docs/wire.md`` section 3 has the messages.
 from __future__ import annotations
 
 import enum
+import itertools
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgpack
 
-from transferqueue import _tags, _tensors
+from transferqueue import _tags
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 from transferqueue.meta import BatchMeta, KVBatchMeta
 
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from tensordict import TensorDict
     from torch import Tensor
 
+    from transferqueue import _tensors
     from transferqueue._core import ReplyMessage
 
 T = TypeVar("T")
 
+_NO_FRAMES = array("q")
 FETCH_MODES = ("fetch", "insert", "force_fetch")
 
 
@@ -61,8 +65,8 @@ class Operation(Generic[T]):
         The packed MessagePack map.
     read : callable
         Turns the reply into the result; runs in the caller's thread.
-    frames : sequence of (address, length)
-        The payload, one pair per column.
+    frames : array of int64
+        The payload: address, length and column of each stretch of memory, one after the other.
     keep : object
         Owner of the payload's memory; must live until the reply has come.
     """
@@ -70,7 +74,7 @@ class Operation(Generic[T]):
     type: MessageType
     header: bytes
     read: Callable[[ReplyMessage], T]
-    frames: Sequence[tuple[int, int]] = ()
+    frames: array[int] = field(default_factory=lambda: _NO_FRAMES)
     keep: object = field(default=None, repr=False)
 
 
@@ -199,6 +203,20 @@ def parsed_fields(fields: Any, data_parser: Callable[[Any], Any] | None) -> Any:
     return after
 
 
+Payload = tuple[list[list[Any]], "array[int]", object]
+
+
+def _columns(fields: Any, rows: int, allow_pickle: bool) -> Payload:
+    """Descriptors, frames and the owner of their memory."""
+    from transferqueue import _tensors
+
+    return _payload(_tensors.pack(fields, rows, allow_pickle))
+
+
+def _payload(packed: _tensors.Packed) -> Payload:
+    return packed.columns, array("q", itertools.chain.from_iterable(packed.segments)), packed.keepalive
+
+
 # ---- keys ------------------------------------------------------------------------------------------------------------
 
 
@@ -207,12 +225,14 @@ def kv_put(
     partition_id: str,
     fields: Any,
     tags: Sequence[Mapping[str, Any]] | None,
+    *,
+    allow_pickle: bool = True,
 ) -> Operation[KVBatchMeta]:
     """Write columns and/or tags of rows named by keys; `fields` is a TensorDict or a dict of columns."""
     check_name(partition_id, "partition_id")
     packed_keys = _packed_keys(keys)
     packed_tags = _packed_tags(tags, len(keys), "keys")
-    columns, frames, keep = _tensors.pack(fields, len(keys)) if fields is not None else ([], [], None)
+    columns, frames, keep = _columns(fields, len(keys), allow_pickle) if fields is not None else ([], _NO_FRAMES, None)
     header = _pack(n=len(keys), partition=partition_id, keys=packed_keys, tags=packed_tags, columns=columns, want="kv")
 
     def read(reply: ReplyMessage) -> KVBatchMeta:
@@ -230,20 +250,25 @@ def kv_get(
     *,
     layout: str = "jagged",
     copy: bool | None = None,
+    allow_pickle: bool = True,
 ) -> Operation[TensorDict]:
     """Read columns of rows named by keys, in the order of the keys; unknown keys are dropped."""
     check_name(partition_id, "partition_id")
     header = _pack(partition=partition_id, keys=_packed_keys(keys), fields=select_fields, strict=False)
-    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy))
+    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
 
 
-def _reader_of_columns(layout: str, copy: bool | None) -> Callable[[ReplyMessage], TensorDict]:
+def _reader_of_columns(layout: str, copy: bool | None, allow_pickle: bool) -> Callable[[ReplyMessage], TensorDict]:
     if layout not in ("jagged", "dense"):
         raise InvalidArgumentError(f"layout: {layout!r} is neither 'jagged' nor 'dense'")
 
     def read(reply: ReplyMessage) -> TensorDict:
+        from transferqueue import _tensors
+
         answer = _header(reply)
-        return _tensors.unpack(answer["columns"], reply.frames, answer["n"], layout=layout, copy=copy)
+        return _tensors.unpack(
+            answer["columns"], reply.frames, answer["n"], layout=layout, copy=copy, allow_pickle=allow_pickle
+        )
 
     return read
 
@@ -309,32 +334,40 @@ def _read_meta(reply: ReplyMessage) -> BatchMeta:
     return BatchMeta._from_packed(_header(reply)["meta"])
 
 
-def insert(fields: Any, partition_id: str, rows: int) -> Operation[BatchMeta]:
+def insert(fields: Any, partition_id: str, rows: int, *, allow_pickle: bool = True) -> Operation[BatchMeta]:
     """Put columns into new rows of a partition."""
     check_name(partition_id, "partition_id")
-    columns, frames, keep = _tensors.pack(fields, rows)
+    columns, frames, keep = _columns(fields, rows, allow_pickle)
     header = _pack(n=rows, partition=partition_id, columns=columns, want="meta")
     return Operation(MessageType.PUT, header, _read_meta, frames, keep)
 
 
-def put(fields: Any, meta: BatchMeta) -> Operation[BatchMeta]:
+def put(fields: Any, meta: BatchMeta, *, allow_pickle: bool = True) -> Operation[BatchMeta]:
     """Put columns into the rows of `meta`, which is updated and returned."""
-    columns, frames, keep = _tensors.pack(fields, meta.size)
+    from transferqueue import _tensors
+
+    described = _tensors.columns_of(fields, meta.size)
+    columns, frames, keep = _payload(_tensors.pack_columns(described, meta.size, allow_pickle))
     tags = meta._tags_bytes
     header = _pack(n=meta.size, **_rows_of(meta), tags=tags, columns=columns, want="none")
 
     def read(_: ReplyMessage) -> BatchMeta:
-        return meta._add_columns(_tensors.schema(fields, meta.size))
+        return meta._add_columns(_tensors.schema_of_columns(described))
 
     return Operation(MessageType.PUT, header, read, frames, keep)
 
 
 def get(
-    meta: BatchMeta, *, fields: list[str] | None = None, layout: str = "jagged", copy: bool | None = None
+    meta: BatchMeta,
+    *,
+    fields: list[str] | None = None,
+    layout: str = "jagged",
+    copy: bool | None = None,
+    allow_pickle: bool = True,
 ) -> Operation[TensorDict]:
     """Read columns of the rows of `meta`, in its order; default the fields that it names."""
     header = _pack(**_rows_of(meta), fields=meta.field_names if fields is None else fields, strict=True)
-    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy))
+    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
 
 
 def get_meta(

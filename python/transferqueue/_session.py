@@ -78,7 +78,9 @@ class Session:
                 from transferqueue.client import TransferQueueClient
 
                 self._connection = self._connect()
-                self._client = TransferQueueClient(self._connection, timeout_s=self.options.sidecar.timeout_s)
+                self._client = TransferQueueClient(
+                    self._connection, timeout_s=self.options.sidecar.timeout_s, allow_pickle=self.allow_pickle
+                )
             return self._client
 
     def _connect(self) -> Connection:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds that a call waits where the caller says nothing; a fetch that finds too few rows waits `FETCH_TIMEOUT_S`.
-DEFAULT_TIMEOUT_S = 300.0
+#: Seconds that a fetch waits for rows where the caller says nothing.
 FETCH_TIMEOUT_S = 30.0
 
 
@@ -34,7 +33,11 @@ def _empty_columns() -> TensorDict:
 
 
 def _put_operation(
-    data: Any, metadata: BatchMeta | None, partition_id: str | None, data_parser: Callable[[Any], Any] | None
+    data: Any,
+    metadata: BatchMeta | None,
+    partition_id: str | None,
+    data_parser: Callable[[Any], Any] | None,
+    allow_pickle: bool,
 ) -> Operation[BatchMeta]:
     from tensordict import TensorDictBase
 
@@ -44,7 +47,8 @@ def _put_operation(
     if metadata is None:
         if partition_id is None:
             raise InvalidArgumentError("put: neither metadata nor partition_id given; name the rows or the partition")
-        return _operations.insert(_operations.parsed_fields(data, data_parser), partition_id, rows)
+        columns = _operations.parsed_fields(data, data_parser)
+        return _operations.insert(columns, partition_id, rows, allow_pickle=allow_pickle)
     if not isinstance(metadata, BatchMeta):
         raise InvalidTypeError(f"put: metadata is a {type(metadata).__name__}; give a BatchMeta")
     if metadata.size == 0:
@@ -53,7 +57,7 @@ def _put_operation(
         )
     if rows != metadata.size:
         raise InvalidArgumentError(f"put: data has {rows} rows and metadata {metadata.size}; give as many")
-    return _operations.put(_operations.parsed_fields(data, data_parser), metadata)
+    return _operations.put(_operations.parsed_fields(data, data_parser), metadata, allow_pickle=allow_pickle)
 
 
 def _meta_operation(
@@ -78,14 +82,17 @@ class AsyncTransferQueueClient:
     Parameters
     ----------
     connection : Connection
-        An open connection to the core; the client does not own it unless it was made by ``init``.
-    timeout_s : float, default 300
+        An open connection to the core, which the client closes with itself.
+    timeout_s : float, default 30
         Seconds that a call waits for its answer; DeadlineExceededError after that.
+    allow_pickle : bool, default True
+        Whether objects that no typed codec covers are pickled, and read back.
     """
 
-    def __init__(self, connection: Connection, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(self, connection: Connection, *, timeout_s: float = 30.0, allow_pickle: bool = True) -> None:
         self._connection = connection
         self._timeout_s = timeout_s
+        self.allow_pickle = allow_pickle
 
     async def _send_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
         wait = self._timeout_s if timeout_s is None else timeout_s
@@ -102,7 +109,9 @@ class AsyncTransferQueueClient:
         timeout_s: float | None = None,
     ) -> BatchMeta:
         """Like `TransferQueueClient.put`."""
-        return await self._send_async(_put_operation(data, metadata, partition_id, data_parser), timeout_s)
+        return await self._send_async(
+            _put_operation(data, metadata, partition_id, data_parser, self.allow_pickle), timeout_s
+        )
 
     async def async_get_meta(
         self,
@@ -129,7 +138,9 @@ class AsyncTransferQueueClient:
         """Like `TransferQueueClient.get_data`."""
         if metadata.size == 0 or not metadata.field_names:
             return _empty_columns()
-        return await self._send_async(_operations.get(metadata, layout=layout, copy=copy), timeout_s)
+        return await self._send_async(
+            _operations.get(metadata, layout=layout, copy=copy, allow_pickle=self.allow_pickle), timeout_s
+        )
 
     async def async_set_custom_meta(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
         """Like `TransferQueueClient.set_custom_meta`."""
@@ -248,7 +259,7 @@ class TransferQueueClient(AsyncTransferQueueClient):
         StorageFullError
             No room; nothing was written.
         """
-        return self._send(_put_operation(data, metadata, partition_id, data_parser), timeout_s)
+        return self._send(_put_operation(data, metadata, partition_id, data_parser, self.allow_pickle), timeout_s)
 
     def get_meta(
         self,
@@ -306,7 +317,9 @@ class TransferQueueClient(AsyncTransferQueueClient):
         """
         if metadata.size == 0 or not metadata.field_names:
             return _empty_columns()
-        return self._send(_operations.get(metadata, layout=layout, copy=copy), timeout_s)
+        return self._send(
+            _operations.get(metadata, layout=layout, copy=copy, allow_pickle=self.allow_pickle), timeout_s
+        )
 
     def set_custom_meta(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
         """Replace the tags of the rows by those that `metadata` carries."""

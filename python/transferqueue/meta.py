@@ -157,7 +157,7 @@ class BatchMeta:
         changed: dict[str, Any] = {}
         if self._status is not None and (status := self._status.astype(np.int8).tobytes()) != parts["status"]:
             changed["status"] = status
-        if self._custom_meta_list is not None and (tags := packed_tags(self._custom_meta_list)) != parts["tags"]:
+        if self._custom_meta_list is not None and (tags := packed_tags(self._custom_meta_list)) != parts.get("tags"):
             changed["tags"] = tags
         if changed or self._packed_bytes is None:
             parts.update(changed)
@@ -175,13 +175,13 @@ class BatchMeta:
 
     @property
     def _generations_bytes(self) -> bytes | None:
-        return self._map["gen"]  # type: ignore[no-any-return]
+        return self._map.get("gen")  # type: ignore[no-any-return]
 
     @property
     def _tags_bytes(self) -> bytes | None:
         """The rows' tags, packed; None if all are empty."""
         self._packed  # noqa: B018 (takes over what was changed)
-        return self._map["tags"]  # type: ignore[no-any-return]
+        return self._map.get("tags")  # type: ignore[no-any-return]
 
     def __reduce__(self) -> Any:
         return _from_pickle, (type(self), self._packed, self._extra_info or None, self._backend_meta)
@@ -238,7 +238,7 @@ class BatchMeta:
     def custom_meta(self) -> list[dict[str, Any]]:
         """Tag of each row; the dicts may be changed, `client.set_custom_meta` sends them."""
         if self._custom_meta_list is None:
-            tags = self._map["tags"]
+            tags = self._map.get("tags")
             rows = self.size
             self._custom_meta_list = [{} for _ in range(rows)] if tags is None else _tags.decode(tags, rows)
         return self._custom_meta_list

@@ -7,8 +7,8 @@ namespace TransferQueue.Interop;
 /// <summary>Functions 12–15 of the table: servers that run on threads of this process.</summary>
 internal static unsafe class ServerFunctions
 {
-    /// <summary>Starts a core from its packed options. Set by Hosting's owner; tests put a double here.</summary>
-    internal static Func<ReadOnlyMemory<byte>, IRunningServer> StartCore { get; set; } = _ => throw NotThere("core");
+    /// <summary>Starts a core from its packed options; tests put a double here.</summary>
+    internal static Func<ReadOnlyMemory<byte>, IRunningServer> StartCore { get; set; } = CoreServer.Start;
 
     /// <summary>Starts a gateway, likewise.</summary>
     internal static Func<ReadOnlyMemory<byte>, IRunningServer> StartGateway { get; set; } = _ => throw NotThere("gateway");

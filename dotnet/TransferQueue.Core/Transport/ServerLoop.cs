@@ -60,8 +60,11 @@ internal sealed unsafe partial class ServerLoop : IDisposable
         for (int i = 0; i < _movers.Length; i++)
             _movers[i] = new PayloadMover(i, job => HandOver(new Posted(null, job)));
         _epoll.Add(_wake.Fd, EpollEvents.Read, WakeKey);
-        if (options.ListenFd >= 0)
-            _epoll.Add(options.ListenFd, EpollEvents.Read, ListenKey);
+        if (options.ListenFd < 0)
+            return;
+        // Its owner may have made it blocking: accepting until nobody is left would then wait for the next one.
+        Errno.Check(Libc.fcntl(options.ListenFd, LibcSockets.F_SETFL, LibcSockets.O_NONBLOCK), "listening socket: making it non-blocking");
+        _epoll.Add(options.ListenFd, EpollEvents.Read, ListenKey);
     }
 
     private readonly record struct Posted(Action? Action, MoveJob? Job);

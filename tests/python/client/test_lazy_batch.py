@@ -52,7 +52,7 @@ def test_it_reads_like_the_tensordict_that_a_get_returns(tq, partition, stored):
 def test_nothing_is_fetched_before_a_column_is_read(tq, partition, stored):
     lazy = tq.batch(partition, keys=["k5", "k1"])
     before = requests(tq)
-    parts = lazy.select("x").split(1) + [lazy[0:1]]
+    parts = [*lazy.select("x").split(1), lazy[0:1]]
     assert len(parts) == 3
     assert lazy.keys() == ["r", "s", "x"]
     assert requests(tq) - before == 1  # the question itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import torch
@@ -71,10 +72,8 @@ def test_a_cancelled_call_leaves_the_connection_usable(tq, partition):
         waiting = asyncio.create_task(client.async_get_meta(["x"], 4, partition, task_name="t", timeout_s=30))
         await asyncio.sleep(0.1)
         waiting.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await waiting
-        except asyncio.CancelledError:
-            pass
         await tq.async_kv_put("a", partition, tag={"alive": True})
 
     asyncio.run(run())

@@ -1,0 +1,54 @@
+using System.Buffers;
+using TransferQueue.Columns;
+using TransferQueue.Protocol;
+using TransferQueue.Records;
+using TransferQueue.Transport;
+
+namespace TransferQueue.Hosting;
+
+internal sealed partial class CoreHandler
+{
+    /// <summary>Answers a request with an effect, and keeps the answer in case the request comes again.</summary>
+    private void Finish(Call call, Reply reply)
+    {
+        ReadOnlyMemory<byte> header = reply.ToHeader();
+        _calls.Remove((call.Client, call.RequestId));
+        _answers.Finish(call.Client, call.RequestId, new RememberedAnswer((ushort)reply.Type, header));
+        SendHeader(call.Connection, call.RequestId, reply.Type, header);
+    }
+
+    /// <summary>Answers a request with an effect that had none: if it comes again it is tried again.</summary>
+    private void Fail(Call call, Exception error)
+    {
+        Drop(call);
+        Fail(call.Connection, call.RequestId, error);
+    }
+
+    /// <summary>Forgets a request that had no effect.</summary>
+    private void Drop(Call call)
+    {
+        _calls.Remove((call.Client, call.RequestId));
+        _answers.Drop(call.Client, call.RequestId);
+    }
+
+    private void Fail(ServerConnection connection, ulong requestId, Exception error)
+    {
+        if (error is not TransferQueueException)
+            CoreLog.Fault(error);
+        _counters.Error();
+        Send(connection, requestId, ErrorReply.Of(error));
+    }
+
+    private static MetaReply Batch(BatchMeta meta) => new(BatchMetaCodec.Pack(meta));
+
+    private void Send(ServerConnection connection, ulong requestId, Reply reply) =>
+        SendHeader(connection, requestId, reply.Type, reply.ToHeader());
+
+    private void SendHeader(ServerConnection connection, ulong requestId, MessageType type, ReadOnlyMemory<byte> header)
+    {
+        OutgoingMessage message = Loop.RentMessage();
+        message.Header.Write(header.Span);
+        message.Seal(Prelude.Create((ushort)type, requestId));
+        connection.Send(message);
+    }
+}

@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using TransferQueue.Control;
+using TransferQueue.Protocol;
+using TransferQueue.Records;
+using TransferQueue.Transport;
+
+namespace TransferQueue.Hosting;
+
+internal sealed partial class CoreHandler
+{
+    /// <summary>Applies a request that changes something and has no columns.</summary>
+    private Reply Change(Request request)
+    {
+        Reply reply = request switch
+        {
+            MetaRequest { Mode: MetaMode.Insert } insert => Insert(insert),
+            RetrieveMetaRequest create => Batch(_machine.RetrieveMeta(create.Partition, create.Keys, create: true)),
+            ClearKeysRequest clear => new RowsReply(_machine.Apply(new ClearKeysRecord(clear.Partition, clear.Keys))),
+            ClearRowsRequest clear => new RowsReply(_machine.Apply(new ClearRowsRecord(clear.Selection))),
+            ClearPartitionRequest clear => new FoundReply(_machine.Apply(new ClearPartitionRecord(clear.Partition))),
+            SetTagsRequest tags => Tagged(tags),
+            ResetConsumptionRequest reset => new FoundReply(_machine.Apply(new ResetConsumptionRecord(reset.Partition, reset.Task))),
+            _ => throw new InvalidOperationException($"core: no change for a request of type {request.Type}"),
+        };
+        AnswerWoken();
+        return reply;
+    }
+
+    /// <summary>Answers a request that changes nothing.</summary>
+    private void Answer(ServerConnection connection, ClientSession session, in Prelude prelude, Request request)
+    {
+        if (request is GetRequest get)
+            Get(connection, prelude.RequestId, get);
+        else
+            Send(connection, prelude.RequestId, request is HelloRequest hello ? Hello(session, hello) : Look(request));
+    }
+
+    private Reply Look(Request request) => request switch
+    {
+        PingRequest => new OkReply(),
+        MetaRequest all => Batch(_controller.ForceFetch(all.Partition, all.Fields)),
+        RetrieveMetaRequest retrieve => Batch(_machine.RetrieveMeta(retrieve.Partition, retrieve.Keys, create: false)),
+        RetrieveKeysRequest retrieve => _controller.RetrieveKeys(retrieve.Partition, retrieve.Indexes) is { } keys
+            ? new RetrieveKeysReply(true, [.. keys])
+            : new RetrieveKeysReply(false, []),
+        ListRequest list => new ListReply([.. _controller.List(list.Partition).Select(
+            listing => new ListedPartition(listing.Partition, listing.Version, listing.Keys, listing.Tags))]),
+        ProductionStatusRequest status => Status(_controller.ProductionStatus(status.Partition, status.Fields)),
+        ConsumptionStatusRequest status => Status(_controller.ConsumptionStatus(status.Partition, status.Task)),
+        PartitionsRequest => new PartitionsReply([.. _controller.Partitions.Select(partition => partition.Name)]),
+        StatsRequest => new StatsReply(Stats()),
+        _ => throw new ProtocolException($"core: a request of type {request.Type} has no meaning here"),
+    };
+
+    private HelloReply Hello(ClientSession session, HelloRequest request)
+    {
+        if (!session.IsGreeted)
+        {
+            session.Greet(request.Client.Span, request.ProcessId);
+            _answers.Connect(session.Client);
+        }
+        string version = typeof(CoreHandler).Assembly.GetName().Version?.ToString() ?? "";
+        return new HelloReply(version, Environment.ProcessId, _epoch, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
+    }
+
+    private MetaReply Insert(MetaRequest request)
+    {
+        if (request.BatchSize is not { } rows)
+            throw new InvalidArgumentException($"partition '{request.Partition}': an insert without batch_size; say how many rows");
+        return Batch(_machine.Insert(request.Partition, rows, request.Fields));
+    }
+
+    private OkReply Tagged(SetTagsRequest request)
+    {
+        _machine.Apply(new SetTagsRecord(request.Selection, request.Tags, request.Replace));
+        return new OkReply();
+    }
+
+    private static StatusReply Status(RowStatus? status) =>
+        status is null ? StatusReply.NotFound : new StatusReply(true, status.Indexes, status.Status);
+
+    private ImmutableSortedDictionary<string, long> Stats() => new Dictionary<string, long>
+    {
+        ["bytes_capacity"] = _storage.CapacityBytes,
+        ["bytes_used"] = _storage.UsedBytes,
+        ["clients"] = _answers.ClientCount,
+        ["connections"] = Loop.ConnectionCount,
+        ["errors"] = _counters.Errors,
+        ["faults"] = Loop.FaultCount,
+        ["fetches_waiting"] = _machine.WaiterCount,
+        ["frames_received"] = _counters.FramesReceived,
+        ["frames_sent"] = _counters.FramesSent,
+        ["leases"] = _storage.LeaseCount,
+        ["partitions"] = _controller.Partitions.Count,
+        ["repeated"] = _counters.Repeated,
+        ["requests"] = _counters.Requests,
+        ["rows"] = _controller.RowCount,
+        ["rows_stored"] = _controller.StoredCount,
+        ["runs_read"] = _storage.Counters.RunsRead,
+        ["slices_placed"] = _storage.Counters.SlicesPlaced,
+    }.ToImmutableSortedDictionary(StringComparer.Ordinal);
+}

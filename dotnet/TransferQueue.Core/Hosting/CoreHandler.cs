@@ -1,0 +1,149 @@
+using TransferQueue.Control;
+using TransferQueue.Protocol;
+using TransferQueue.Records;
+using TransferQueue.Storage;
+using TransferQueue.Transport;
+
+namespace TransferQueue.Hosting;
+
+/// <summary>
+/// The core: turns requests into records and reads, on the thread of its loop, which is the only writer. A request runs to its
+/// end at once; what takes long runs on a worker, what must wait is parked.
+/// </summary>
+internal sealed partial class CoreHandler : IServerHandler
+{
+    private readonly CoreOptions _options;
+    private readonly ProtocolLimits _limits;
+    private readonly Controller _controller;
+    private readonly StorageManager _storage;
+    private readonly StateMachine _machine;
+    private readonly CoreCounters _counters = new();
+    private readonly RequestMemory _answers = new();
+
+    /// <summary>Requests with an effect that are not answered yet.</summary>
+    private readonly Dictionary<(Guid Client, ulong RequestId), Call> _calls = [];
+
+
+    /// <summary>Which life of the core this is; a client that was greeted by another one knows that it is new.</summary>
+    private readonly long _epoch = Environment.TickCount64;
+    private ServerLoop? _loop;
+
+    public CoreHandler(CoreOptions options, Controller controller, StorageManager storage, StateMachine machine)
+    {
+        (_options, _controller, _storage, _machine) = (options, controller, storage, machine);
+        _limits = ProtocolLimits.Default with { PayloadBytes = storage.CapacityBytes };
+    }
+
+    /// <summary>The loop that calls this handler.</summary>
+    public ServerLoop Loop
+    {
+        get => _loop ?? throw new InvalidOperationException("core: the loop is not there yet");
+        set => _loop = value;
+    }
+
+    /// <inheritdoc/>
+    public void Connected(ServerConnection connection) => connection.State = new ClientSession();
+
+    /// <inheritdoc/>
+    public ReceivePlan Header(ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<byte> header)
+    {
+        _counters.Request(frameLengths.Length);
+        try
+        {
+            ProtocolVersion.Check(prelude.Version);
+            var session = (ClientSession)connection.State!;
+            if (!session.IsGreeted && prelude.Type != (ushort)MessageType.Hello)
+                throw new AuthenticationException($"core: a request of type {prelude.Type} before HELLO; say HELLO first");
+            long[] lengths = new long[frameLengths.Length];
+            for (int i = 0; i < lengths.Length; i++)
+                lengths[i] = checked((long)frameLengths[i]);
+            Request request = Request.Read(prelude.Version, prelude.Type, header.ToArray(), lengths, _limits);
+            return Dispatch(connection, session, prelude, request, lengths);
+        }
+#pragma warning disable CA1031 // whatever goes wrong with one request is its caller's answer, and nobody else's
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            return Refuse(connection, prelude, error);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Disconnected(ServerConnection connection, string reason)
+    {
+        var session = (ClientSession)connection.State!;
+        DropWaiters(connection);
+        if (session.IsGreeted)
+            _answers.Disconnect(session.Client);
+    }
+
+    /// <inheritdoc/>
+    public void Rejected(ServerConnection connection, in Prelude prelude, TransferQueueException why) =>
+        Send(connection, prelude.RequestId, ErrorReply.Of(why));
+
+    /// <inheritdoc/>
+    public long Tick(long nowMilliseconds) => ExpireWaiters(nowMilliseconds);
+
+    private ReceivePlan Dispatch(ServerConnection connection, ClientSession session, in Prelude prelude, Request request, long[] lengths)
+    {
+        if (!HasEffect(request))
+        {
+            Answer(connection, session, prelude, request);
+            return ReceivePlan.None;
+        }
+        Guid client = session.Client;
+        RequestState state = _answers.Begin(client, prelude.RequestId, prelude.Acknowledged, out RememberedAnswer? answer);
+        if (state == RequestState.Answered)
+        {
+            _counters.Repeat();
+            SendHeader(connection, prelude.RequestId, (MessageType)answer!.Type, answer.Header);
+            return ReceivePlan.Skip;
+        }
+        if (state == RequestState.Running)
+        {
+            _calls[(client, prelude.RequestId)].Connection = connection;
+            return ReceivePlan.Skip;
+        }
+        var call = new Call(connection, client, prelude.RequestId);
+        _calls.Add((client, prelude.RequestId), call);
+        try
+        {
+            return Start(call, prelude, request, lengths);
+        }
+        catch
+        {
+            Drop(call);
+            throw;
+        }
+    }
+
+    private ReceivePlan Start(Call call, in Prelude prelude, Request request, long[] lengths)
+    {
+        if (request is PutRequest put)
+            return StartPut(call, put, lengths);
+        if (request is MetaRequest { Mode: MetaMode.Fetch } fetch)
+            Fetch(call, fetch, Deadline(prelude));
+        else
+            Finish(call, Change(request));
+        return ReceivePlan.None;
+    }
+
+    private static bool HasEffect(Request request) => request switch
+    {
+        PutRequest or ClearKeysRequest or ClearRowsRequest or ClearPartitionRequest or SetTagsRequest or ResetConsumptionRequest => true,
+        MetaRequest meta => meta.Mode != MetaMode.ForceFetch,
+        RetrieveMetaRequest retrieve => retrieve.Create,
+        _ => false,
+    };
+
+    private long Deadline(in Prelude prelude) =>
+        Environment.TickCount64 + (prelude.TimeoutMilliseconds == 0 ? (long)_options.DefaultTimeout.TotalMilliseconds : prelude.TimeoutMilliseconds);
+
+    private ReceivePlan Refuse(ServerConnection connection, in Prelude prelude, Exception error)
+    {
+        Fail(connection, prelude.RequestId, error);
+        if (connection.State is ClientSession { IsGreeted: false })
+            return ReceivePlan.Close;
+        return error is LimitExceededException && prelude.PayloadBytes > (ulong)_limits.PayloadBytes ? ReceivePlan.Close : ReceivePlan.Skip;
+    }
+}
