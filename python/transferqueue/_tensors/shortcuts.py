@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,15 +28,19 @@ class Layout:
     ----------
     offsets
         int64 [B + 1], on the CPU, from 0.
+    length
+        The length of every row, where they are known to be the same.
     """
 
-    __slots__ = ("_extremes", "_strides", "longest", "offsets", "ragged_size", "rows", "shortest")
+    __slots__ = ("_strides", "longest", "offsets", "ragged_size", "rows", "shortest")
 
-    def __init__(self, offsets: torch.Tensor) -> None:
+    def __init__(self, offsets: torch.Tensor, length: int | None = None) -> None:
         self.offsets = offsets
         self.rows = offsets.shape[0] - 1
-        self.shortest, self.longest = map(int, offsets.diff().aminmax()) if self.rows else (0, 0)
-        self._extremes: dict[str, torch.Tensor] | None = None
+        if length is not None or not self.rows:
+            self.shortest = self.longest = length or 0
+        else:
+            self.shortest, self.longest = map(int, offsets.diff().aminmax())
         self.ragged_size: Any = None
         self._strides: dict[int, Any] = {}
 
@@ -55,12 +60,15 @@ class Layout:
 
         Without them torch pads to the sum of all lengths.
         """
-        if self._extremes is None:
-            longest, shortest = torch.zeros(self.longest, 0), torch.zeros(self.shortest, 0)
-            self._extremes = {"max_seqlen": longest, "min_seqlen": shortest}
-            for extreme in (longest, shortest):
-                torch._dynamo.mark_dynamic(extreme, 0)
-        return dict(self._extremes)
+        return {"max_seqlen": _kept_length(self.longest), "min_seqlen": _kept_length(self.shortest)}
+
+
+@functools.lru_cache(1024)
+def _kept_length(length: int) -> torch.Tensor:
+    """A tensor without elements whose first dimension is the length."""
+    kept = torch.zeros(length, 0)
+    torch._dynamo.mark_dynamic(kept, 0)
+    return kept
 
 
 _nested_tensor: Any = None

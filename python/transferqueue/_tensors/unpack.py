@@ -84,7 +84,6 @@ class _Reader:
         self.dense = dense
         self.copy = copy
         self.allow_pickle = allow_pickle
-        self.uniform: dict[int, Layout] = {}
         self.layouts: list[Layout] = []
 
     def column(self, name: str, dtype: int, entries: Sequence[Sequence[Any]], frame: Frame) -> Any:
@@ -126,14 +125,12 @@ class _Reader:
 
     def _uniform(self, values: torch.Tensor) -> torch.Tensor:
         length = values.shape[1]
-        layout = self.uniform.get(length)
+        layout = next((known for known in self.layouts if known.shortest == known.longest == length), None)
         if layout is None:
-            steps = (
-                torch.arange(0, self.rows * length + 1, length)
-                if length
-                else torch.zeros(self.rows + 1, dtype=torch.int64)
-            )
-            layout = self.uniform[length] = self._layout(steps)
+            stop = self.rows * length + 1
+            steps = torch.arange(0, stop, length) if length else torch.zeros(self.rows + 1, dtype=torch.int64)
+            layout = Layout(steps, length)
+            self.layouts.append(layout)
         return construct.jagged(values.view(self.rows * length, *values.shape[2:]), layout)
 
     def _layout(self, offsets: torch.Tensor) -> Layout:
