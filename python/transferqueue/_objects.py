@@ -15,7 +15,7 @@ import pickle
 import struct
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NoReturn
 
 import msgpack
@@ -249,7 +249,7 @@ def _unpack_all(view: memoryview, count: int) -> list[Any]:
     )
     try:
         unpacker.feed(view)
-        values = list(unpacker)
+        values = list(islice(unpacker, 2 * count))
     except (ValueError, TypeError) as cause:
         raise ProtocolError(f"an object column that is not MessagePack: {cause}") from cause
     if len(values) != 2 * count or unpacker.tell() != len(view):

@@ -238,7 +238,7 @@ def kv_put(
     def read(reply: ReplyMessage) -> KVBatchMeta:
         answer = _header(reply)
         merged = _tags.decode(answer["tags"], len(keys))
-        return KVBatchMeta(keys=keys, tags=merged, partition_id=partition_id, fields=answer["fields"])
+        return KVBatchMeta._of(list(keys), merged, partition_id, answer["fields"])
 
     return Operation(MessageType.PUT, header, read, frames, keep)
 

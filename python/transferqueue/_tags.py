@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import msgpack
@@ -64,11 +64,11 @@ def decode(packed: bytes | memoryview, rows: int) -> list[dict[str, Any]]:
     )
     try:
         unpacker.feed(packed)
-        tags = list(unpacker)
+        tags = list(islice(unpacker, rows))
     except (ValueError, TypeError) as cause:
         raise ProtocolError(f"tags that are not MessagePack: {cause}") from cause
     if len(tags) != rows or unpacker.tell() != len(packed) or set(map(type, tags)) - _DICT:
-        raise ProtocolError(f"tags: {rows} maps announced, {len(tags)} values there")
+        raise ProtocolError(f"tags: {rows} maps announced, {len(tags)} values there in {len(packed)} bytes")
     return tags
 
 
