@@ -70,7 +70,7 @@ internal sealed class RequestMemory(RequestMemoryOptions? options = null)
     /// <param name="request">Its request id, &gt; 0.</param>
     /// <param name="acknowledged">It has the answers to all its requests with a smaller id: they are forgotten.</param>
     /// <param name="answer">The first answer, if it was answered.</param>
-    /// <exception cref="ProtocolException">The request is so old that its answer may have been forgotten: nothing is carried out.</exception>
+    /// <exception cref="ProtocolException">The request was carried out so long ago that its answer was forgotten.</exception>
     public RequestState Begin(Guid client, ulong request, ulong acknowledged, out RememberedAnswer? answer)
     {
         Client known = _clients.GetValueOrDefault(client) ?? throw new InvalidOperationException("request memory: a request of a client without connection");
@@ -79,10 +79,10 @@ internal sealed class RequestMemory(RequestMemoryOptions? options = null)
             return RequestState.Answered;
         if (known.Running.Contains(request))
             return RequestState.Running;
-        if (request < known.Floor)
+        if (request < known.Floor || known.IsForgotten(request))
             throw new ProtocolException(
-                $"request {request}: the answers to this client's requests below {known.Floor} are not kept any more, so it can't be known whether it "
-                + $"was carried out; {_options.Answers} answers or {_options.AnswerBytes} bytes are kept: send fewer requests at once");
+                $"request {request}: it was carried out, but its answer is not kept any more; the client has acknowledged all below {known.Floor}, and "
+                + $"{_options.Answers} further answers or {_options.AnswerBytes} bytes are kept: send fewer requests at once");
         known.Running.Add(request);
         return RequestState.New;
     }
@@ -94,7 +94,7 @@ internal sealed class RequestMemory(RequestMemoryOptions? options = null)
             return;
         known.Add(request, answer);
         while (known.Answers.Count > _options.Answers || known.Bytes > _options.AnswerBytes)
-            known.Forget(known.Answers.Keys.First() + 1);
+            known.Evict();
     }
 
     /// <summary>A request that <see cref="Begin"/> called new had no effect and has no answer to keep: it may come again as new.</summary>
@@ -123,8 +123,26 @@ internal sealed class RequestMemory(RequestMemoryOptions? options = null)
         /// <summary>Bytes of the answers.</summary>
         public long Bytes { get; private set; }
 
-        /// <summary>Answers to smaller ids are forgotten.</summary>
+        /// <summary>The client has the answers to all smaller ids.</summary>
         public ulong Floor { get; private set; }
+
+        /// <summary>
+        /// Requests above the floor that were carried out and whose answers had to go. Each is remembered, since ids of several
+        /// connections arrive in any order: a smaller id than a forgotten one may still be new.
+        /// </summary>
+        private readonly RequestRanges _forgotten = new();
+
+        /// <summary>Whether the request was carried out and its answer had to go.</summary>
+        public bool IsForgotten(ulong request) => _forgotten.Contains(request);
+
+        /// <summary>Lets the oldest answer go.</summary>
+        public void Evict()
+        {
+            var (oldest, answer) = Answers.First();
+            Answers.Remove(oldest);
+            Bytes -= answer.Header.Length;
+            _forgotten.Add(oldest);
+        }
 
         public void Add(ulong request, RememberedAnswer answer)
         {
@@ -139,7 +157,10 @@ internal sealed class RequestMemory(RequestMemoryOptions? options = null)
                 Answers.Remove(oldest.Key);
                 Bytes -= oldest.Value.Header.Length;
             }
-            Floor = Math.Max(Floor, below);
+            if (below <= Floor)
+                return;
+            Floor = below;
+            _forgotten.RemoveBelow(below);
         }
     }
 }
