@@ -14,7 +14,7 @@ from __future__ import annotations
 import pickle
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
 from typing import Any, NoReturn
 
@@ -30,6 +30,8 @@ PICKLE = b"\1"
 
 TUPLE, BIG_INT, SET, FROZENSET, COMPLEX, BYTEARRAY, ARRAY, SCALAR, TENSOR = range(1, 10)
 
+_BUFFERS = frozenset({bytearray, memoryview})
+_CONTAINERS = frozenset({dict, list})
 _ARRAY_KINDS = frozenset("biufcUSMm")
 _SHAPE_LENGTH = struct.Struct("<I")
 
@@ -59,7 +61,7 @@ def encode_rows(rows: Sequence[Any], allow_pickle: bool = True) -> tuple[np.ndar
         return _encode_each(rows, allow_pickle)
     # The codec byte is what stands before and between the rows.
     blob = MESSAGEPACK + MESSAGEPACK.join(packed) if packed else b""
-    if may_hold_bytes(blob) and any(map(holds_buffer, rows)):
+    if may_hold_bytes(blob) and any_holds_buffer(rows):
         return _encode_each(rows, allow_pickle)
     lengths = np.fromiter(map(len, packed), np.int64, len(packed))
     lengths += 1
@@ -157,10 +159,16 @@ def holds_buffer(value: Any) -> bool:
     """Whether msgpack would write a bytearray or memoryview in this value as bytes."""
     kind = type(value)
     if kind is dict:
-        return any(map(holds_buffer, value.values()))
-    if kind is list:
-        return any(map(holds_buffer, value))
-    return kind is bytearray or kind is memoryview
+        return any_holds_buffer(value.values())
+    return any_holds_buffer(value) if kind is list else kind in _BUFFERS
+
+
+def any_holds_buffer(values: Iterable[Any]) -> bool:
+    """Whether `holds_buffer` is true of one of several values; one look at their types where they are flat."""
+    types = set(map(type, values))
+    if types.isdisjoint(_CONTAINERS):
+        return not types.isdisjoint(_BUFFERS)
+    return any(map(holds_buffer, values))
 
 
 def _without_buffers(value: Any) -> Any:

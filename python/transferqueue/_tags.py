@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from transferqueue._objects import BIG_INT, TUPLE, holds_buffer, may_hold_bytes
+from transferqueue._objects import BIG_INT, TUPLE, any_holds_buffer, holds_buffer, may_hold_bytes
 from transferqueue.errors import InvalidTypeError, ProtocolError
 
 __all__ = ["decode", "encode"]
@@ -43,7 +43,7 @@ def encode(tags: Sequence[Mapping[str, Any]]) -> bytes:
         tags = [_with_plain_keys(row, tag) for row, tag in enumerate(tags)]
     try:
         packed = b"".join(map(_packer().pack, tags))
-        plain = not may_hold_bytes(packed) or not holds_buffer(tags)
+        plain = not may_hold_bytes(packed) or not _hold_buffers(tags)
     except (TypeError, ValueError, OverflowError, RecursionError):
         plain = False
     if not plain:
@@ -70,6 +70,11 @@ def decode(packed: bytes | memoryview, rows: int) -> list[dict[str, Any]]:
     if len(tags) != rows or unpacker.tell() != len(packed) or set(map(type, tags)) - _DICT:
         raise ProtocolError(f"tags: {rows} maps announced, {len(tags)} values there in {len(packed)} bytes")
     return tags
+
+
+def _hold_buffers(tags: Sequence[Mapping[str, Any]]) -> bool:
+    values = list(chain.from_iterable(tag.values() for tag in tags))
+    return any_holds_buffer(values)
 
 
 def _packer() -> msgpack.Packer:

@@ -175,13 +175,13 @@ class BatchMeta:
 
     @property
     def _generations_bytes(self) -> bytes | None:
-        return self._map.get("gen")  # type: ignore[no-any-return]
+        return self._map.get("gen")
 
     @property
     def _tags_bytes(self) -> bytes | None:
         """The rows' tags, packed; None if all are empty."""
         self._packed  # noqa: B018 (takes over what was changed)
-        return self._map.get("tags")  # type: ignore[no-any-return]
+        return self._map.get("tags")
 
     def __reduce__(self) -> Any:
         return _from_pickle, (type(self), self._packed, self._extra_info or None, self._backend_meta)
