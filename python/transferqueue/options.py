@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
         "listen": None,
         "capacity_bytes": None,
         "allow_pickle": True,
-        "timeout_s": 300.0,
+        "timeout_s": 30.0,
         "connect_timeout_s": 10.0,
         "start_timeout_s": 60.0,
         "log_file": None,
@@ -114,7 +114,7 @@ class SidecarOptions:
     allow_pickle
         Objects that no typed codec covers are pickled by the client (True, the default) or refused.
     timeout_s
-        Seconds that a call waits for its answer where it does not say, > 0; default 300. A fetch waits 30.
+        Seconds that a call waits for its answer where it does not say, > 0; default 30.
     connect_timeout_s
         Seconds that ``init`` tries an explicit address, > 0; default 10.
     start_timeout_s
@@ -130,7 +130,7 @@ class SidecarOptions:
     listen: str | None = None
     capacity_bytes: int | None = None
     allow_pickle: bool = True
-    timeout_s: float = 300.0
+    timeout_s: float = 30.0
     connect_timeout_s: float = 10.0
     start_timeout_s: float = 60.0
     log_file: str | None = None

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -37,12 +38,12 @@ if vice == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 memory = socket.socket(fileno=arguments.memory_fd) if arguments.memory_fd is not None else None
 if vice == "has memory":
-    for name in ("arena-1", "arena-2", "arena-3"):
-        file = os.memfd_create(name)
+    for number in (1, 2, 3):
+        file = os.memfd_create(f"arena-{number}")
         os.truncate(file, 4096)
-        socket.send_fds(memory, [f"+{name}".encode()], [file])
+        socket.send_fds(memory, [struct.pack("<qq", number, 4096)], [file])
         os.close(file)
-    memory.send(b"-arena-2")
+    memory.send(struct.pack("<qq", 2, 4096))
 tell({"ready": {"address": f"stub {os.getpid()}"}})
 while control.recv(1):
     pass
