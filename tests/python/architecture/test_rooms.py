@@ -23,8 +23,9 @@ ROOMS = (
     ("_starter",),
     ("_session",),
     ("_lifecycle", "_kv", "_lazy_batch", "_legacy_samples", "legacy", "streaming", "server"),
-    ("demo", "cli"),
-    ("__init__", "__main__"),
+    ("__init__",),
+    ("demo", "cli"),  # users of the package like everybody
+    ("__main__",),
 )
 HEIGHTS = {name: height for height, names in enumerate(ROOMS) for name in names}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
