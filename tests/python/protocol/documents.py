@@ -189,7 +189,17 @@ def _fields(draw: st.DrawFn, name: str, rows: int) -> list[Any]:
     return [name, 7, shape, 1, draw(st.none() | sizes.map(lambda given: np.array(given, "<i4").tobytes()))]
 
 
-limit_names = ["header_bytes", "frames", "frame_bytes", "payload_bytes", "nesting", "name_bytes", "key_bytes", "dimensions", "rows"]  # fmt: skip
+limit_names = [
+    "header_bytes",
+    "frames",
+    "frame_bytes",
+    "payload_bytes",
+    "nesting",
+    "name_bytes",
+    "key_bytes",
+    "dimensions",
+    "rows",
+]
 hello_reply = header(
     {
         "server": names,

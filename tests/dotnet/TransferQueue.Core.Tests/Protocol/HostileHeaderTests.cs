@@ -58,6 +58,20 @@ public sealed class HostileHeaderTests
     }
 
     [Fact]
+    public void ManyChangesAtOnceGiveAValidMessageOrAnErrorOfTheWire()
+    {
+        // The seed is fixed, so that a failure comes again.
+        var random = new Random(20260801);
+        for (int round = 0; round < 20_000; round++)
+        {
+            var (request, frames) = SampleMessages.Requests[random.Next(SampleMessages.Requests.Count)];
+            var changed = Mutated(request.ToHeader().Span, random);
+            var type = random.Next(10) == 0 ? SampleMessages.Requests[random.Next(SampleMessages.Requests.Count)].Request.Type : request.Type;
+            ReadsOrRefuses(() => Request.Read(1, (ushort)type, changed, type == MessageType.Put ? frames : [], ProtocolLimits.Default).ToHeader());
+        }
+    }
+
+    [Fact]
     public void SomethingBehindTheHeaderIsRefused()
     {
         byte[] header = [.. new PingRequest().ToHeader().Span, 0xC0];
@@ -137,6 +151,32 @@ public sealed class HostileHeaderTests
     {
         byte[] header = [0x81, 0xA1, (byte)'x', .. Enumerable.Repeat((byte)0x91, 5_000_000), 0xC0];
         Assert.Throws<LimitExceededException>(() => Request.Read(1, 2, header, [], ProtocolLimits.Default));
+    }
+
+    /// <summary>Bytes replaced, taken out, put in, or a stretch of them said twice: one to eight times.</summary>
+    private static byte[] Mutated(ReadOnlySpan<byte> header, Random random)
+    {
+        List<byte> bytes = [.. header];
+        for (int change = random.Next(1, 9); change > 0 && bytes.Count > 0; change--)
+        {
+            int at = random.Next(bytes.Count);
+            switch (random.Next(4))
+            {
+                case 0:
+                    bytes[at] = (byte)random.Next(256);
+                    break;
+                case 1:
+                    bytes.RemoveAt(at);
+                    break;
+                case 2:
+                    bytes.Insert(at, (byte)random.Next(256));
+                    break;
+                default:
+                    bytes.InsertRange(random.Next(bytes.Count), bytes.GetRange(at, random.Next(bytes.Count - at)));
+                    break;
+            }
+        }
+        return [.. bytes];
     }
 
     private static void FlipEveryBit(ReadOnlyMemory<byte> header, Action<ReadOnlyMemory<byte>> read)
