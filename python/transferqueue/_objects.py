@@ -12,6 +12,7 @@ Extension types: 1 tuple · 2 integer beyond 64 bits · 3 set · 4 frozenset · 
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 import sys
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,8 @@ TUPLE, BIG_INT, SET, FROZENSET, COMPLEX, BYTEARRAY, ARRAY, SCALAR, TENSOR = rang
 
 _BUFFERS = frozenset({bytearray, memoryview})
 _CONTAINERS = frozenset({dict, list})
+#: Finds where a byte string may begin in what msgpack wrote; without a match there is none.
+_find_bytes = re.compile(rb"[\xc4-\xc6]").search
 _ARRAY_KINDS = frozenset("biufcUSMm")
 _SHAPE_LENGTH = struct.Struct("<I")
 
@@ -59,10 +62,10 @@ def encode_rows(rows: Sequence[Any], allow_pickle: bool = True) -> tuple[np.ndar
         packed = list(map(_packer().pack, rows))
     except (TypeError, ValueError, OverflowError, RecursionError):
         return _encode_each(rows, allow_pickle)
+    if any_row_holds_buffer(rows, packed):
+        return _encode_each(rows, allow_pickle)
     # The codec byte is what stands before and between the rows.
     blob = MESSAGEPACK + MESSAGEPACK.join(packed) if packed else b""
-    if may_hold_bytes(blob) and any_holds_buffer(rows):
-        return _encode_each(rows, allow_pickle)
     lengths = np.fromiter(map(len, packed), np.int64, len(packed))
     lengths += 1
     return lengths, blob
@@ -145,30 +148,27 @@ def _packer() -> msgpack.Packer:
 
 def _pack(value: Any) -> bytes:
     packed: bytes = _packer().pack(value)
-    if may_hold_bytes(packed) and holds_buffer(value):
+    if _find_bytes(packed) and holds_buffer(value):
         packed = _packer().pack(_without_buffers(value))
     return packed
 
 
-def may_hold_bytes(packed: bytes) -> bool:
-    """Whether there may be a byte string in what msgpack wrote; false is certain."""
-    return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed
+def any_row_holds_buffer(rows: Iterable[Any], packed: Iterable[bytes]) -> bool:
+    """Whether msgpack wrote a bytearray or memoryview of one of the rows as bytes, given what it wrote."""
+    return any(holds_buffer(row) for row, octets in zip(rows, packed, strict=True) if _find_bytes(octets))
 
 
 def holds_buffer(value: Any) -> bool:
     """Whether msgpack would write a bytearray or memoryview in this value as bytes."""
     kind = type(value)
     if kind is dict:
-        return any_holds_buffer(value.values())
-    return any_holds_buffer(value) if kind is list else kind in _BUFFERS
-
-
-def any_holds_buffer(values: Iterable[Any]) -> bool:
-    """Whether `holds_buffer` is true of one of several values; one look at their types where they are flat."""
-    types = set(map(type, values))
+        value = value.values()
+    elif kind is not list:
+        return kind in _BUFFERS
+    types = set(map(type, value))
     if types.isdisjoint(_CONTAINERS):
         return not types.isdisjoint(_BUFFERS)
-    return any(map(holds_buffer, values))
+    return any(map(holds_buffer, value))
 
 
 def _without_buffers(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from transferqueue._objects import BIG_INT, TUPLE, any_holds_buffer, holds_buffer, may_hold_bytes
+from transferqueue._objects import BIG_INT, TUPLE, any_row_holds_buffer, holds_buffer
 from transferqueue.errors import InvalidTypeError, ProtocolError
 
 __all__ = ["decode", "encode"]
@@ -42,13 +42,13 @@ def encode(tags: Sequence[Mapping[str, Any]]) -> bytes:
     if set(map(type, chain.from_iterable(tags))) - _STR:
         tags = [_with_plain_keys(row, tag) for row, tag in enumerate(tags)]
     try:
-        packed = b"".join(map(_packer().pack, tags))
-        plain = not may_hold_bytes(packed) or not _hold_buffers(tags)
+        packed = list(map(_packer().pack, tags))
+        plain = not any_row_holds_buffer(tags, packed)
     except (TypeError, ValueError, OverflowError, RecursionError):
         plain = False
     if not plain:
         raise _first_error(tags)
-    return packed
+    return b"".join(packed)
 
 
 def decode(packed: bytes | memoryview, rows: int) -> list[dict[str, Any]]:
@@ -70,11 +70,6 @@ def decode(packed: bytes | memoryview, rows: int) -> list[dict[str, Any]]:
     if len(tags) != rows or unpacker.tell() != len(packed) or set(map(type, tags)) - _DICT:
         raise ProtocolError(f"tags: {rows} maps announced, {len(tags)} values there in {len(packed)} bytes")
     return tags
-
-
-def _hold_buffers(tags: Sequence[Mapping[str, Any]]) -> bool:
-    values = list(chain.from_iterable(tag.values() for tag in tags))
-    return any_holds_buffer(values)
 
 
 def _packer() -> msgpack.Packer:
