@@ -99,7 +99,7 @@ internal sealed partial class Controller
     private static string[] Sorted(ImmutableArray<string> fields)
     {
         string[] sorted = fields.IsDefault ? [] : [.. fields.Distinct()];
-        Array.Sort(sorted, string.CompareOrdinal);
+        Array.Sort(sorted, CodePointOrder.Instance);
         return sorted;
     }
 

@@ -73,13 +73,13 @@ internal sealed partial class Controller
             common = [.. own.Select(field => field.Name)];
         }
         string[] sorted = [.. common!];
-        Array.Sort(sorted, string.CompareOrdinal);
+        Array.Sort(sorted, CodePointOrder.Instance);
         return sorted;
     }
 
     private ReadPlan Plan(FoundRows[] rows, int count, string[] fields)
     {
-        Array.Sort(fields, string.CompareOrdinal);
+        Array.Sort(fields, CodePointOrder.Instance);
         var columns = ImmutableArray.CreateBuilder<ColumnRuns>(fields.Length);
         foreach (string name in fields)
         {
@@ -106,9 +106,12 @@ internal sealed partial class Controller
 
     private static void CheckCells(FoundRows part, string[] fields)
     {
+        List<SlotRun> runs = SlotRun.Of(part.Slots);
         foreach (string name in fields)
         {
             FieldState? field = part.Partition.Field(name);
+            if (field is not null && field.IsReady(runs))
+                continue;
             for (int i = 0; i < part.Slots.Length; i++)
             {
                 if (field is null || !field.Ready[part.Slots[i]])
@@ -131,7 +134,7 @@ internal sealed partial class Controller
 
     private static string Names(Partition partition)
     {
-        string[] names = [.. partition.Fields.Select(field => field.Name).Order(StringComparer.Ordinal)];
+        string[] names = [.. partition.Fields.Select(field => field.Name).Order(CodePointOrder.Instance)];
         return names.Length == 0 ? "no fields" : string.Join(", ", names);
     }
 }

@@ -26,7 +26,7 @@ internal sealed partial class StateMachine
         }
         catch (TransferQueueException)
         {
-            Storage.CommitRelease([.. placed.SelectMany(column => column)]);
+            Storage.Discard(placed);
             throw;
         }
     }

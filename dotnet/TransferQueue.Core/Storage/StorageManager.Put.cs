@@ -48,6 +48,9 @@ internal sealed partial class StorageManager
         }
     }
 
+    /// <summary>Gives the room of completed columns back whose put was refused: nobody ever pointed to them.</summary>
+    public void Discard(ImmutableArray<ImmutableArray<StoredColumn>> columns) => CommitRelease([.. columns.SelectMany(column => column)]);
+
     /// <summary>The columns of a put whose frames are there and verified, in the order of the columns; the room now belongs to the caller's record.</summary>
     /// <remarks>Copies nothing, but for columns with offsets that are cut over several units.</remarks>
     /// <exception cref="StorageFullException">No room for the parts of a column that is cut: the reservation stays, abandon it.</exception>

@@ -51,10 +51,9 @@ internal sealed record TestColumn(string Name, ColumnLayout Layout, Cell[] Cells
         if (Layout.HasOffsets)
         {
             long end = 0;
-            long unit = Layout.UnitBytes;
             Write(frame, 0L);
             foreach (Cell cell in Cells)
-                Write(frame, end += unit == 0 ? 0 : cell.Bytes.Length / unit);
+                Write(frame, end += Units(cell));
             for (int row = 0; Layout.Kind == ColumnKind.Ragged && row < Cells.Length; row++)
             {
                 for (int d = 0; d < Layout.Rank; d++)
@@ -80,6 +79,10 @@ internal sealed record TestColumn(string Name, ColumnLayout Layout, Cell[] Cells
         }
         return [.. cells];
     }
+
+    /// <summary>What a cell adds to the offsets.</summary>
+    private long Units(Cell cell) =>
+        Layout.Kind == ColumnKind.Jagged ? cell.Shape[Layout.Shape.IndexOf(-1)] : cell.Bytes.Length / Layout.UnitBytes;
 
     private static void ReadPiece(ReadOnlySpan<byte> frame, ColumnPiece piece, List<Cell> cells)
     {
