@@ -246,11 +246,18 @@ class Connection:
 
 
 class Server:
-    """A server that runs on threads of the core in this process."""
+    """A server that runs on threads of the core in this process.
 
-    def __init__(self, functions: Functions, handle: int) -> None:
+    Attributes
+    ----------
+    answer : dict
+        What it told about itself when it had started; a gateway: its address.
+    """
+
+    def __init__(self, functions: Functions, handle: int, answer: Mapping[str, Any]) -> None:
         self._functions = functions
         self._handle = handle
+        self.answer = dict(answer)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Return True when the server has ended, False after `timeout_s` seconds; None waits for ever. Ctrl-C works."""
@@ -287,8 +294,8 @@ def _serve(functions: Functions, start: Any, options: Mapping[str, Any]) -> Serv
     exchange = take_exchange()
     exchange.clear()
     try:
-        exchange.read(start(address_of(packed), len(packed), exchange.reply_at))
-        return Server(functions, exchange.ticket)
+        reply = exchange.read(start(address_of(packed), len(packed), exchange.reply_at))
+        return Server(functions, exchange.ticket, msgpack.unpackb(reply.header))
     finally:
         put_back(exchange)
 

@@ -29,14 +29,14 @@ _REPORT_MARGIN_S = 2.0
 _EXIT_TIMEOUT_S = 15.0
 
 
-def command(module: str) -> list[str]:
+def command(*module: str) -> list[str]:
     """The command line of a process of the sidecar: this interpreter, without the working folder on its path."""
-    return [sys.executable, "-P", "-m", module]
+    return [sys.executable, "-P", "-m", *module]
 
 
 #: Programs of the sidecar, by name.
 COMMANDS = {
-    "keeper": command("transferqueue.server.serve"),
+    "keeper": command("transferqueue", "serve"),
     "core": command("transferqueue.server.core"),
     "gateway": command("transferqueue.server.gateway"),
 }

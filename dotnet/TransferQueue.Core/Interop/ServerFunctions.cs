@@ -51,7 +51,7 @@ internal static unsafe class ServerFunctions
         try
         {
             IRunningServer server = start(Arguments.Span(options, length).ToArray());
-            long status = ReplyWriter.Write(reply, [0x80]);
+            long status = ReplyWriter.Write(reply, server.Answer);
             reply->Ticket = Table.Handles.Add(new RunningServer(server));
             return status;
         }

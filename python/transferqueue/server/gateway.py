@@ -22,7 +22,7 @@ def start(
         "token": bytes.fromhex(folder.token.read_text(encoding="ascii")),
     }
     server = _core.serve_gateway(options)
-    return server, {"address": getattr(server, "address", config["listen"])}
+    return server, {"address": config["listen"], **server.answer}
 
 
 if __name__ == "__main__":

@@ -281,6 +281,16 @@ def test_a_starter_killed_while_it_starts_leaves_nothing(host: Host):
     host.expect_nothing_left()
 
 
+def test_ctrl_c_while_init_waits_leaves_nothing(host: Host):
+    program = host.start(STUB="says nothing")
+    program.say(INIT)
+    expect(lambda: len(host.cores()) == 1)
+    program.process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in program.hear()
+    assert host.sidecar() == []
+    host.expect_nothing_left()
+
+
 def test_a_sibling_goes_on_when_the_starter_is_killed_while_it_starts(host: Host):
     starter = host.start(STUB="slow", TRANSFERQUEUE_JOB="g")
     starter.say(INIT)

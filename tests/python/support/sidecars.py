@@ -149,7 +149,7 @@ class Host:
         return found
 
     def keepers(self) -> list[psutil.Process]:
-        return [process for process in self.sidecar() if "transferqueue.server.serve" in process.cmdline()]
+        return [process for process in self.sidecar() if "serve" in process.cmdline()]
 
     def cores(self) -> list[psutil.Process]:
         return [process for process in self.sidecar() if "--memory-fd" in process.cmdline()]
