@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using System.Text;
 using TransferQueue.Columns;
+using TransferQueue.Sampling;
 
 namespace TransferQueue.Control;
 
@@ -15,18 +17,24 @@ internal sealed partial class Controller
             throw new InvalidArgumentException($"partition '{query.Partition}': a fetch of {query.BatchSize} rows; ask for at least 1");
     }
 
-    /// <summary>Asks the sampler for rows; changes nothing. Null: too few are ready.</summary>
+    /// <summary>Asks the sampler for rows; changes nothing. Null: too few are ready, or there is no batch in them.</summary>
+    /// <exception cref="InvalidArgumentException">The sampler can't make sense of what it is told.</exception>
     public FetchPick? Pick(FetchQuery query)
     {
-        if (Find(query.Partition) is not { } partition || !partition.HasEnough(query))
+        if (Find(query.Partition) is not { } partition)
             return null;
-        int[] slots = partition.TakeReady(query, query.BatchSize);
-        if (slots.Length < query.BatchSize)
+        ReadOnlyMemory<byte> TagOf(long index) => partition.Tag(_directory[index].Slot) ?? TagCodec.Empty.ToArray();
+        bool enough = partition.HasEnough(query);
+        int[] slots = enough ? partition.TakeReady(query, _sampler.ReadyWanted(query.BatchSize)) : [];
+        SampleRequest request = new(
+            Array.ConvertAll(slots, partition.Index), query.BatchSize, query.Partition, query.Task, TagOf, query.Sampling, partition.SamplerState);
+        if (!enough && !_sampler.HasResult(request))
             return null;
-        long[] indexes = Array.ConvertAll(slots, partition.Index);
-        RowSelection consumed = new(
-            [new PartitionRun(partition.Name, slots.Length)], [.. indexes], [.. indexes.Select(_pool.Generation)]);
-        return new FetchPick([new FoundRows(partition, slots, 0)], consumed);
+        SampleResult result = _sampler.Sample(request);
+        if (result.Sampled.IsDefaultOrEmpty)
+            return null;
+        bool same = result.State.Span.SequenceEqual(partition.SamplerState.Span);
+        return new FetchPick([Sampled(partition, result.Sampled)], Select(partition, result.Consumed), same ? null : result.State);
     }
 
     /// <summary>Checks that rows may be handed to a task; changes nothing.</summary>
@@ -36,15 +44,20 @@ internal sealed partial class Controller
     public PlannedRows[] PlanConsume(string task, RowSelection rows) => FindExactly(rows, missing => missing.Stale($"task '{task}': fetch"));
 
     /// <summary>Marks rows as handed to a task.</summary>
-    internal FoundRows[] CommitConsume(string task, PlannedRows[] parts)
+    /// <param name="name">The partition.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="parts">The rows; may be none.</param>
+    /// <param name="state">What the sampler is to find at its next call; null: as it was.</param>
+    internal void CommitConsume(string name, string task, PlannedRows[] parts, ReadOnlyMemory<byte>? state)
     {
+        if (state is { } left && Find(name) is { } partition)
+            partition.SamplerState = left;
         foreach (PlannedRows part in parts)
         {
             int[] sorted = [.. part.Slots];
             Array.Sort(sorted);
             part.Partition!.Consume(task, SlotRun.Of(sorted));
         }
-        return [.. parts.Select(part => new FoundRows(part.Partition!, part.Slots, part.First))];
     }
 
     /// <summary>Forgets what a task, or with null every task, has consumed of a partition.</summary>
@@ -73,4 +86,21 @@ internal sealed partial class Controller
         }
         return new NotReadyException($"{head}{ready} of {query.BatchSize} rows ready{missing}");
     }
+
+    /// <summary>The rows that a sampler named; it may name rows more than once, or rows that it picked in an earlier call.</summary>
+    private FoundRows Sampled(Partition partition, ImmutableArray<long> indexes)
+    {
+        int[] slots = new int[indexes.Length];
+        for (int i = 0; i < slots.Length; i++)
+        {
+            slots[i] = FindSlot(partition, indexes[i], 0);
+            if (slots[i] < 0)
+                throw new StaleBatchException(
+                    $"partition '{partition.Name}': the sampler {_sampler.Name} picked row {indexes[i]}, which was cleared meanwhile; ask for the next batch");
+        }
+        return new FoundRows(partition, slots, 0);
+    }
+
+    private RowSelection Select(Partition partition, ImmutableArray<long> indexes) =>
+        new(indexes.IsEmpty ? [] : [new PartitionRun(partition.Name, indexes.Length)], indexes, [.. indexes.Select(_pool.Generation)]);
 }

@@ -1,3 +1,5 @@
+using TransferQueue.Sampling;
+
 namespace TransferQueue.Control;
 
 /// <summary>
@@ -13,9 +15,14 @@ internal sealed partial class Controller
     private readonly GlobalIndexPool _pool = new();
     private readonly RowDirectory _directory = new();
     private readonly ControllerOptions _options;
+    private readonly ISampler _sampler;
     private long _version;
 
-    public Controller(ControllerOptions? options = null) => _options = options ?? new();
+    /// <summary>Makes an empty controller.</summary>
+    /// <param name="options">How it works.</param>
+    /// <param name="sampler">Which ready rows a fetch gets; null: the first ones.</param>
+    public Controller(ControllerOptions? options = null, ISampler? sampler = null) =>
+        (_options, _sampler) = (options ?? new(), sampler ?? new SequentialSampler());
 
     /// <summary>The partitions in the order of their creation.</summary>
     public IReadOnlyCollection<Partition> Partitions => _partitions.Values;

@@ -14,4 +14,5 @@ internal sealed record FetchQuery(string Partition, string Task, ImmutableArray<
 /// <summary>The rows that a sampler picked for a query.</summary>
 /// <param name="Rows">The rows to hand out, in that order.</param>
 /// <param name="Consumed">The rows that the task has consumed thereby.</param>
-internal sealed record FetchPick(FoundRows[] Rows, RowSelection Consumed);
+/// <param name="State">What the sampler wants to find at its next call; null: what it found at this one.</param>
+internal sealed record FetchPick(FoundRows[] Rows, RowSelection Consumed, ReadOnlyMemory<byte>? State);

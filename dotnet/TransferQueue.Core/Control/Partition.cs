@@ -41,6 +41,9 @@ internal sealed partial class Partition
     /// <summary>A number that grows with every change, over all partitions of the controller.</summary>
     public long Version { get; set; }
 
+    /// <summary>What the sampler left for its next call; empty: nothing.</summary>
+    public ReadOnlyMemory<byte> SamplerState { get; set; }
+
     /// <summary>Rows, pre-allocated ones included.</summary>
     public int RowCount => _slots.TakenCount;
 

@@ -6,30 +6,43 @@ using TransferQueue.Storage;
 namespace TransferQueue.Records;
 
 /// <summary>Rows were handed to a task: which ones the sampler picked is in the record, so that a replay asks no sampler.</summary>
+/// <param name="partition">The partition.</param>
 /// <param name="task">The task.</param>
-/// <param name="rows">The rows that are consumed now.</param>
-internal sealed class FetchRecord(string task, RowSelection rows) : Record<FoundRows[], PlannedRows[]>
+/// <param name="rows">The rows that are consumed now; may be none.</param>
+/// <param name="samplerState">What the sampler is to find at its next call; null: as it was.</param>
+internal sealed class FetchRecord(string partition, string task, RowSelection rows, ReadOnlyMemory<byte>? samplerState)
+    : Record<bool, PlannedRows[]>
 {
     /// <inheritdoc/>
     public override RecordKind Kind => RecordKind.Fetch;
 
     internal static FetchRecord Read(ref MessagePackReader reader)
     {
-        RecordReader.Array(ref reader, 2);
-        return new FetchRecord(RecordReader.Text(ref reader), RecordReader.Selection(ref reader));
+        RecordReader.Array(ref reader, 4);
+        string partition = RecordReader.Text(ref reader), task = RecordReader.Text(ref reader);
+        RowSelection rows = RecordReader.Selection(ref reader);
+        return new FetchRecord(partition, task, rows, reader.TryReadNil() ? null : RecordReader.Numbers<byte>(ref reader).AsMemory());
     }
 
     internal override void Write(ref MessagePackWriter writer)
     {
-        writer.WriteArrayHeader(2);
+        writer.WriteArrayHeader(4);
+        writer.Write(partition);
         writer.Write(task);
         RecordWriter.Selection(ref writer, rows);
+        if (samplerState is { } state)
+            writer.Write(state.Span);
+        else
+            writer.WriteNil();
     }
 
     private protected override PlannedRows[] PlanChange(Controller controller, StorageManager storage) => controller.PlanConsume(task, rows);
 
-    private protected override FoundRows[] CommitChange(Controller controller, StorageManager storage, PlannedRows[] plan) =>
-        controller.CommitConsume(task, plan);
+    private protected override bool CommitChange(Controller controller, StorageManager storage, PlannedRows[] plan)
+    {
+        controller.CommitConsume(partition, task, plan, samplerState);
+        return true;
+    }
 }
 
 /// <summary>What a task, or every task, has consumed of a partition is forgotten.</summary>

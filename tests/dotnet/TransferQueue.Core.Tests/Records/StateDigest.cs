@@ -22,7 +22,7 @@ internal static unsafe class StateDigest
 
     private static void Append(StringBuilder text, StateMachine state, Partition partition)
     {
-        text.AppendLine($"partition {partition.Name} version {partition.Version} rows {partition.RowCount} stored {partition.StoredCount} waiting {partition.PreAllocatedCount}");
+        text.AppendLine($"partition {partition.Name} version {partition.Version} rows {partition.RowCount} stored {partition.StoredCount} waiting {partition.PreAllocatedCount} sampler {Convert.ToHexString(partition.SamplerState.Span)}");
         PartitionListing listing = partition.List();
         text.AppendLine($"keys {string.Join('|', listing.Keys.Unpack())} tags {Convert.ToHexString(listing.Tags.Span)}");
         string[] fields = [.. partition.Fields.Select(field => field.Name).Order(StringComparer.Ordinal)];

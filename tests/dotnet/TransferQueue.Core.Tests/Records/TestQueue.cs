@@ -4,6 +4,7 @@ using TransferQueue.Control;
 using TransferQueue.Memory;
 using TransferQueue.Protocol;
 using TransferQueue.Records;
+using TransferQueue.Sampling;
 using TransferQueue.Storage;
 
 namespace TransferQueue.Tests.Records;
@@ -13,11 +14,11 @@ internal sealed unsafe class TestQueue : IDisposable
 {
     private readonly NativeBufferPool _scratch = new();
 
-    public TestQueue(int units = 1, long capacityBytes = 64 << 20, long? rowCapacity = null, int preAllocate = 0)
+    public TestQueue(int units = 1, long capacityBytes = 64 << 20, long? rowCapacity = null, int preAllocate = 0, ISampler? sampler = null)
     {
         var arenas = Enumerable.Range(0, units).Select(_ => new StorageUnit(new ExtentAllocator(new Arena(new ArenaOptions { CapacityBytes = capacityBytes }))));
         Options = new ControllerOptions { PreAllocate = preAllocate };
-        State = new StateMachine(new Controller(Options), new StorageManager([.. arenas], _scratch, new StorageOptions { RowCapacity = rowCapacity }))
+        State = new StateMachine(new Controller(Options, sampler), new StorageManager([.. arenas], _scratch, new StorageOptions { RowCapacity = rowCapacity }))
         {
             Applied = record => Log.Add(RecordWriter.Write(record)),
         };
