@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.columns import round_trip, rows_of, same_bits, same_value
+from support.strategies import values, ways_to_put
 from transferqueue import _tensors
-from transferqueue._tensors.dtypes import DTYPES
-
-# complex32 warns at every use that it is experimental; the tests of all dtypes have it.
-SOME_DTYPES = [dtype for dtype in sorted(DTYPES.values(), key=str) if dtype != torch.complex32]
 
 bounded = settings(
     max_examples=60,
@@ -22,46 +18,6 @@ bounded = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,
 )
-
-
-def tensor_of(dtype: torch.dtype, shape: list[int], seed: int) -> torch.Tensor:
-    if 0 in shape:
-        return torch.empty(shape, dtype=dtype)
-    count = int(np.prod(shape)) * dtype.itemsize
-    octets = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, count, np.uint8))
-    flat = octets > 127 if dtype == torch.bool else octets.view(dtype)
-    return flat.reshape(shape)
-
-
-@st.composite
-def batches(draw: st.DrawFn) -> list[torch.Tensor]:
-    """Rows of one dtype; some dimensions, or the rank, may vary."""
-    dtype = draw(st.sampled_from(SOME_DTYPES))
-    rows = draw(st.integers(1, 6))
-    shape = draw(st.lists(st.integers(0, 4), max_size=4))
-    varying = draw(st.sets(st.integers(0, 3), max_size=2)) & set(range(len(shape)))
-    cut = draw(st.booleans()) and bool(shape) and draw(st.integers(0, 9)) == 0
-    tensors = []
-    for row in range(rows):
-        own = [draw(st.integers(0, 4)) if dim in varying else extent for dim, extent in enumerate(shape)]
-        tensors.append(tensor_of(dtype, own[: draw(st.integers(0, len(own)))] if cut else own, seed=row))
-    return tensors
-
-
-@st.composite
-def ways_to_put(draw: st.DrawFn) -> tuple[Any, list[torch.Tensor]]:
-    """A column in one of the forms that can hold the rows, and the rows."""
-    rows = draw(batches())
-    forms: list[Any] = [rows]
-    if len({row.shape for row in rows}) == 1:
-        forms.append(torch.stack(rows))
-    if len({row.dim() for row in rows}) == 1 and rows[0].dim():
-        for layout in (torch.jagged, torch.strided):
-            try:
-                forms.append(torch.nested.as_nested_tensor(rows, layout=layout))
-            except (RuntimeError, NotImplementedError):
-                continue
-    return draw(st.sampled_from(forms)), rows
 
 
 @bounded
@@ -97,33 +53,6 @@ def test_uniform_rows_come_back_dense_or_jagged_never_otherwise(put: tuple[Any, 
         assert (got.layout is torch.jagged) == (rows[0].dim() > 0)
         assert not dense.is_nested
         assert dense.shape == (len(rows), *rows[0].shape)
-
-
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.binary(max_size=20)
-    | st.complex_numbers()
-    | st.binary(max_size=5).map(bytearray)
-    | st.sampled_from([np.float32(1), np.int64(2), np.str_("s")])
-    | st.integers(0, 3).map(lambda n: torch.arange(n))
-    | st.integers(0, 3).map(lambda n: np.arange(n, dtype=np.uint8))
-)
-keys = st.text(max_size=5) | st.integers() | st.tuples(st.integers(), st.text(max_size=3)) | st.none() | st.binary()
-values = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(keys, inner, max_size=3)
-        | st.sets(keys, max_size=3)
-        | st.frozensets(keys, max_size=3)
-    ),
-    max_leaves=8,
-)
 
 
 @bounded
