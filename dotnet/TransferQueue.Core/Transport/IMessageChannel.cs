@@ -7,9 +7,6 @@ namespace TransferQueue.Transport;
 /// <remarks>One thread at a time; a sender and a receiver may be two threads at once where an implementation says so.</remarks>
 internal interface IMessageChannel : IDisposable
 {
-    /// <summary>An fd that is readable when something may have come; for poll and asyncio only.</summary>
-    int WaitHandle { get; }
-
     /// <summary>Sends a sealed message, or what is left of it.</summary>
     /// <param name="message">Its memory must stay until all was sent.</param>
     /// <param name="waitMilliseconds">How long to wait for room at most; 0: not at all.</param>

@@ -20,9 +20,6 @@ internal sealed class UnixChannel : IMessageChannel
         _reader = new MessageReader(pool, limits);
     }
 
-    /// <inheritdoc/>
-    public int WaitHandle => _fd;
-
     /// <summary>How long <see cref="TryReceive"/> asks again and again before it sleeps, in microseconds. Default 0. Pays with idle processors only.</summary>
     public int SpinMicroseconds { get; set; }
 
