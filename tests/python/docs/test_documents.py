@@ -1,0 +1,57 @@
+"""What the documents show is run, and runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = [path for path in sorted(ROOT.glob("docs/*.md")) if "```python" in path.read_text(encoding="utf-8")]
+
+
+def python_blocks(path: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def run(code: str) -> str:
+    """Run code in a process and a queue of its own; return what it printed."""
+    environment = {**os.environ, "TRANSFERQUEUE_JOB": f"docs-{uuid.uuid4().hex[:8]}"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def test_the_readme_shows_the_quickstart() -> None:
+    blocks = python_blocks(ROOT / "README.md")
+    assert blocks[0].strip() == (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8").strip()
+
+
+def test_the_quickstart_prints_what_it_put() -> None:
+    assert run(python_blocks(ROOT / "README.md")[0]).strip() == "[2, 0, 5, 0] [1.0, 1.0]"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_runs_from_top_to_bottom(path: Path) -> None:
+    run("\n".join(python_blocks(path)))
+
+
+def test_every_link_inside_the_repository_leads_somewhere() -> None:
+    broken = []
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            if "://" not in target and not (path.parent / target).exists():
+                broken.append(f"{path.name}: {target}")
+    assert not broken
