@@ -57,11 +57,13 @@ internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
 
     private void Connect(Deadline until)
     {
-        if (!session.Options.Address.IsUnix)
-            throw new NotRunningException($"core at {session.Options.Address}: this build has no TCP client");
+        ServerAddress address = session.Options.Address;
         try
         {
-            _connection = new ClientConnection(UnixChannel.Connect(session.Options.Address.Path!, until.Left, ClientMemory.Pool, TransportLimits.Default));
+            IMessageChannel channel = address.IsUnix
+                ? UnixChannel.Connect(address.Path!, until.Left, ClientMemory.Pool, TransportLimits.Default)
+                : DealerChannel.Connect(address.ToString()!, until.Left, ClientMemory.Pool, TransportLimits.Default);
+            _connection = new ClientConnection(channel);
             _handshake = new Handshake(session, _connection);
         }
         catch (NotRunningException nobody)

@@ -1,6 +1,6 @@
-using System.Security.Cryptography;
 using TransferQueue.Memory;
 using TransferQueue.Protocol;
+using TransferQueue.Transport;
 
 namespace TransferQueue.Client;
 
@@ -68,7 +68,7 @@ internal sealed class Handshake : IDisposable
             throw new AuthenticationException($"core at {_session.Options.Address}: it asks for the job's token"
                 + (_isProven ? " again and again" : "; pass it, or set TRANSFERQUEUE_TOKEN"));
         _isProven = true;
-        byte[] mac = HMACSHA256.HashData(token, (byte[])[.. _session.ClientId, .. nonce.Span]);
+        byte[] mac = TokenProof.Compute(token, _session.ClientId, nonce.Span);
         Dispose();
         Prepare(new AuthRequest(_session.ClientId, nonce, mac));
     }

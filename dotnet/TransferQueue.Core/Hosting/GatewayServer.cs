@@ -1,0 +1,97 @@
+using TransferQueue.Protocol;
+using TransferQueue.Transport;
+
+namespace TransferQueue.Hosting;
+
+/// <summary>
+/// A running gateway: speaks NetMQ with other hosts and the Unix protocol with the core, one core connection per remote client, so that to
+/// the core a remote client is a client like any other. Knows of messages only HELLO and AUTH.
+/// </summary>
+/// <remarks>
+/// Two threads: the endpoint's (NetMQ) and the loop's (core connections). Each owns its side; messages pass between them by
+/// <see cref="ServerLoop.Post"/> and <see cref="RouterEndpoint.Send"/>.
+/// </remarks>
+internal sealed partial class GatewayServer : IRunningServer
+{
+    private static readonly TimeSpan ConnectPatience = TimeSpan.FromSeconds(2);
+
+    private readonly GatewayOptions _options;
+    private readonly RouterEndpoint _endpoint;
+    private readonly ServerLoop _loop;
+    private readonly CountdownEvent _running = new(2);
+
+    private GatewayServer(GatewayOptions options)
+    {
+        _options = options;
+        _loop = new ServerLoop(new ServerLoopOptions(), new CoreSide(this));
+        _endpoint = new RouterEndpoint(new RouterEndpointOptions { Address = options.Listen }, new RemoteSide(this));
+        Address = $"tcp://{HostOf(options.Listen)}:{_endpoint.Port}";
+        CoreLog.Note($"gateway: listening on {Address}");
+    }
+
+    /// <inheritdoc/>
+    public string Address { get; }
+
+    /// <summary>Starts a gateway.</summary>
+    /// <param name="options">The packed map that <see cref="GatewayOptions.Read"/> reads.</param>
+    /// <exception cref="InvalidArgumentException">An option is wrong.</exception>
+    /// <exception cref="TransferQueueException">The address can't be listened on.</exception>
+    public static GatewayServer Start(ReadOnlyMemory<byte> options)
+    {
+        var server = new GatewayServer(GatewayOptions.Read(options));
+        server.StartThread("tq-gateway-core", server._loop.Run);
+        server.StartThread("tq-gateway-router", server._endpoint.Run);
+        return server;
+    }
+
+    /// <inheritdoc/>
+    public bool Wait(TimeSpan limit) => _running.Wait(limit);
+
+    /// <inheritdoc/>
+    public void Stop()
+    {
+        _endpoint.Stop();
+        _loop.Stop();
+        _running.Wait();
+        _endpoint.Dispose();
+        _loop.Dispose();
+    }
+
+    private void StartThread(string name, Action run)
+    {
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                run();
+            }
+#pragma warning disable CA1031 // the last stop of this thread
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                CoreLog.Fault(error);
+            }
+            finally
+            {
+                _running.Signal();
+            }
+        })
+        { Name = name, IsBackground = true };
+        thread.Start();
+    }
+
+    private static string HostOf(string address)
+    {
+        string rest = address["tcp://".Length..];
+        return rest[..rest.LastIndexOf(':')];
+    }
+
+    /// <summary>Sends a reply of the gateway's own.</summary>
+    private void Reply(RouterPeer peer, ulong requestId, Reply reply)
+    {
+        var message = new OutgoingMessage();
+        System.Buffers.BuffersExtensions.Write(message.Header, reply.ToHeader().Span);
+        message.Seal(Prelude.Create((ushort)reply.Type, Math.Max(1, requestId)));
+        _endpoint.Send(peer, MultipartMessage.CopyOf(message));
+    }
+}
