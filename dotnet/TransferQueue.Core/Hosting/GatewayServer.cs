@@ -1,3 +1,5 @@
+using System.Buffers;
+using MessagePack;
 using TransferQueue.Protocol;
 using TransferQueue.Transport;
 
@@ -19,6 +21,7 @@ internal sealed partial class GatewayServer : IRunningServer
     private readonly RouterEndpoint _endpoint;
     private readonly ServerLoop _loop;
     private readonly CountdownEvent _running = new(2);
+    private readonly byte[] _answer;
 
     private GatewayServer(GatewayOptions options)
     {
@@ -26,11 +29,15 @@ internal sealed partial class GatewayServer : IRunningServer
         _loop = new ServerLoop(new ServerLoopOptions(), new CoreSide(this));
         _endpoint = new RouterEndpoint(new RouterEndpointOptions { Address = options.Listen }, new RemoteSide(this));
         Address = $"tcp://{HostOf(options.Listen)}:{_endpoint.Port}";
+        _answer = Packed(Address);
         CoreLog.Note($"gateway: listening on {Address}");
     }
 
-    /// <inheritdoc/>
+    /// <summary>Where it listens, with the port that it took.</summary>
     public string Address { get; }
+
+    /// <inheritdoc/>
+    public ReadOnlySpan<byte> Answer => _answer;
 
     /// <summary>Starts a gateway.</summary>
     /// <param name="options">The packed map that <see cref="GatewayOptions.Read"/> reads.</param>
@@ -80,6 +87,17 @@ internal sealed partial class GatewayServer : IRunningServer
         thread.Start();
     }
 
+    private static byte[] Packed(string address)
+    {
+        var answer = new ArrayBufferWriter<byte>();
+        var writer = new MessagePackWriter(answer);
+        writer.WriteMapHeader(1);
+        writer.Write("address");
+        writer.Write(address);
+        writer.Flush();
+        return answer.WrittenSpan.ToArray();
+    }
+
     private static string HostOf(string address)
     {
         string rest = address["tcp://".Length..];
@@ -90,7 +108,7 @@ internal sealed partial class GatewayServer : IRunningServer
     private void Reply(RouterPeer peer, ulong requestId, Reply reply)
     {
         var message = new OutgoingMessage();
-        System.Buffers.BuffersExtensions.Write(message.Header, reply.ToHeader().Span);
+        message.Header.Write(reply.ToHeader().Span);
         message.Seal(Prelude.Create((ushort)reply.Type, Math.Max(1, requestId)));
         _endpoint.Send(peer, MultipartMessage.CopyOf(message));
     }

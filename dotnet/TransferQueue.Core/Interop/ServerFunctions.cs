@@ -11,7 +11,7 @@ internal static unsafe class ServerFunctions
     internal static Func<ReadOnlyMemory<byte>, IRunningServer> StartCore { get; set; } = CoreServer.Start;
 
     /// <summary>Starts a gateway, likewise.</summary>
-    internal static Func<ReadOnlyMemory<byte>, IRunningServer> StartGateway { get; set; } = _ => throw NotThere("gateway");
+    internal static Func<ReadOnlyMemory<byte>, IRunningServer> StartGateway { get; set; } = GatewayServer.Start;
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     public static long ServeCore(long options, long length, long reply) => Serve(StartCore, options, length, (NativeReply*)reply);
@@ -60,9 +60,6 @@ internal static unsafe class ServerFunctions
             return ReplyWriter.Fail(reply, error);
         }
     }
-
-    private static TransferQueueException NotThere(string what) =>
-        new(ErrorKind.TransferQueue, $"serve_{what}: this build has no {what}");
 
     private sealed record RunningServer(IRunningServer Server);
 }
