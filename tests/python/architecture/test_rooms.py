@@ -14,7 +14,7 @@ ROOMS = (
     ("_completions",),
     ("_core",),
     ("options", "samplers", "_tags", "_objects", "_extra_info", "_meta_packing", "_tensors", "_arena"),
-    ("meta", "_sample_views"),
+    ("meta", "_kv_batch_meta", "_sample_views"),
     ("_operations",),
     ("client",),
     ("_job_folder",),
