@@ -47,13 +47,18 @@ def batch(source: str | BatchMeta | KVBatchMeta, keys: list[str] | str | None = 
             raise InvalidArgumentError(
                 "batch: a KVBatchMeta names its rows itself; it needs a partition_id and takes no keys"
             )
-        source, keys = source.partition_id, source.keys
-    if not isinstance(source, str):
+        partition, keys = source.partition_id, source.keys
+    elif isinstance(source, str):
+        partition = source
+    else:
         raise InvalidTypeError(f"batch: {type(source).__name__} given; give a partition, a BatchMeta or a KVBatchMeta")
-    names = list(client.kv_list(source).get(source, {})) if keys is None else _operations.check_keys(keys, unique=False)
+    if keys is None:
+        names = list(client.kv_list(partition).get(partition, {}))
+    else:
+        names = _operations.check_keys(keys, unique=False)
     if not names:
         return Batch(BatchMeta.empty(), client)
-    return Batch(_complete_meta(client, names, source), client)
+    return Batch(_complete_meta(client, names, partition), client)
 
 
 def _complete_meta(client: TransferQueueClient, keys: list[str], partition: str) -> BatchMeta:

@@ -55,3 +55,14 @@ def test_every_link_inside_the_repository_leads_somewhere() -> None:
             if "://" not in target and not (path.parent / target).exists():
                 broken.append(f"{path.name}: {target}")
     assert not broken
+
+
+def test_the_reference_is_that_of_the_docstrings() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "build_reference.py"), "--check"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
