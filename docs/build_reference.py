@@ -14,7 +14,7 @@ import transferqueue
 TARGET = Path(__file__).with_name("api.md")
 HEAD = """# API reference
 
-Made from the docstrings by `python docs/build_reference.py`; a test compares. All names are those of `transferqueue`, and load on first use.
+Made from the docstrings by `python docs/build_reference.py`; a test compares. The names are those of `transferqueue`.
 """
 GROUPS = {
     "Start and stop": ["init", "close", "get_client"],
