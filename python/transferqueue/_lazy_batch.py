@@ -52,13 +52,16 @@ def batch(source: str | BatchMeta | KVBatchMeta, keys: list[str] | str | None = 
         partition = source
     else:
         raise InvalidTypeError(f"batch: {type(source).__name__} given; give a partition, a BatchMeta or a KVBatchMeta")
-    if keys is None:
-        names = list(client.kv_list(partition).get(partition, {}))
-    else:
-        names = _operations.check_keys(keys, unique=False)
+    names = _named_or_all(client, keys, partition)
     if not names:
         return Batch(BatchMeta.empty(), client)
     return Batch(_complete_meta(client, names, partition), client)
+
+
+def _named_or_all(client: TransferQueueClient, keys: list[str] | str | None, partition: str) -> list[str]:
+    if keys is None:
+        return list(client.kv_list(partition).get(partition, {}))
+    return _operations.check_keys(keys, unique=False)
 
 
 def _complete_meta(client: TransferQueueClient, keys: list[str], partition: str) -> BatchMeta:
