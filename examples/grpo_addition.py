@@ -19,7 +19,7 @@ from transferqueue.demo.model import Transformer, generate, token_log_probs
 from transferqueue.demo.settings import Settings
 from transferqueue.demo.warm_start import warm_start
 
-SETTINGS = Settings(digits=1, steps=60)
+SETTINGS = Settings(digits=1, steps=40)
 QUESTIONS, GROUP = SETTINGS.questions_per_step, SETTINGS.group_size
 ROWS = QUESTIONS * GROUP
 WORKERS = 2

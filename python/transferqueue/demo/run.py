@@ -22,6 +22,8 @@ from transferqueue.demo.view import View, choose_view
 
 #: Points of accuracy that GRPO must add, and that shuffled advantages may at most.
 WANTED_RISE, TOLERATED_RISE = 20.0, 5.0
+#: Two digits take longer to learn.
+TWO_DIGIT_STEPS = 600
 LOOK_EVERY_S = 0.25
 #: Seconds without any news after which the run counts as stuck.
 STALL_S = 120.0
@@ -62,7 +64,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--digits", type=int, choices=(1, 2), default=usual.digits, help="of an operand, default %(default)s"
     )
-    made.add_argument("--steps", type=_positive(int), default=usual.steps, help="of GRPO, at most; default %(default)s")
+    made.add_argument(
+        "--steps",
+        type=_positive(int),
+        help=f"of GRPO, at most; default {usual.steps}, for two digits {TWO_DIGIT_STEPS}",
+    )
     made.add_argument(
         "--seconds", type=_positive(float), default=usual.seconds, help="for GRPO, at most; default %(default)s"
     )
@@ -101,11 +107,12 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that the command line asks for."""
+    usual = Settings()
     return replace(
-        Settings(),
+        usual,
         seed=options.seed,
         digits=options.digits,
-        steps=options.steps,
+        steps=options.steps or (usual.steps if options.digits == 1 else TWO_DIGIT_STEPS),
         seconds=options.seconds,
         shuffle_advantages=options.shuffle_advantages,
     )
@@ -161,7 +168,7 @@ def verdict(settings: Settings, snapshot: Snapshot, wanted_rise: float) -> tuple
     """The result in words, and whether it is what it must be."""
     points = exam_points(snapshot)
     first, last = points[0], points[-1]
-    rise = 100 * (last.accuracy - first.accuracy)
+    rise = round(100 * (last.accuracy - first.accuracy), 1)
     pairs = "held-out pairs" if settings.digits == 2 else "pairs (all there are)"
     lines = [
         f"exact match on {last.questions} {pairs}: {first.accuracy:.1%} after the warm start, "

@@ -19,12 +19,14 @@ class Settings:
     seed : int, default 0
         Draws the first weights, the held-out pairs, the questions and, per worker, the samples. Two runs of one seed differ
         a little: which rollout worker gets which rows is a race.
-    digits : int, 1 or 2, default 2
-        Digits of an operand.
+    digits : int, 1 or 2, default 1
+        Digits of an operand. One digit has 100 pairs, all of which are trained on and asked in the exam; of two digits the
+        exam asks 1000 pairs that are held out.
     steps : int, default 240
         Steps of GRPO, at most.
-    seconds : float, seconds, default 60
-        Time for GRPO; it ends after the step in which they pass.
+    seconds : float, seconds, default 600
+        Time for GRPO; it ends after the step in which they pass. The default is for a machine that is busy with other
+        things: alone on two cores the steps need a tenth of it.
     shuffle_advantages : bool, default False
         Give each sample the advantage of another one. Nothing can be learned then: the control of the experiment.
     warm_start_accuracy : float, 0..1
@@ -46,9 +48,9 @@ class Settings:
     """
 
     seed: int = 0
-    digits: int = 2
+    digits: int = 1
     steps: int = 240
-    seconds: float = 60.0
+    seconds: float = 600.0
     shuffle_advantages: bool = False
     warm_start_accuracy: float = 0.4
     questions_per_step: int = 32

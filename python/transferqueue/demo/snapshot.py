@@ -38,6 +38,8 @@ class Snapshot:
     ----------
     phase : str
         "starting", "warm start" or "GRPO".
+    ready : int
+        Processes that are attached to the queue.
     done, waiting : dict of str to int
         By role: rows that are through it; rows that could go through it now ("in flight").
     rows, transferred_bytes : int
@@ -49,6 +51,7 @@ class Snapshot:
     """
 
     phase: str = "starting"
+    ready: int = 0
     step: int = 0
     accuracy: float = 0.0
     reward: float | None = None
@@ -83,6 +86,7 @@ class Watch:
         done = {role: int(progress.get(role, {}).get("done", 0)) for role in ROLES}
         return Snapshot(
             phase=trainer.get("phase", "starting"),
+            ready=len(progress),
             step=trainer.get("step", 0),
             accuracy=trainer.get("accuracy", 0.0),
             reward=trainer.get("reward"),

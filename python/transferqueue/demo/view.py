@@ -6,7 +6,7 @@ import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, Self
 
-from transferqueue.demo.settings import ROLLOUTS, Settings
+from transferqueue.demo.settings import ROLES, ROLLOUTS, Settings
 from transferqueue.demo.snapshot import Point, Snapshot
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class LiveView:
 
         grid = Table.grid(padding=(0, 2))
         steps = self._settings.steps if snapshot.phase == "GRPO" else None
-        phases = {"warm start": "supervised warm start", "GRPO": "GRPO", "starting": "starting five processes"}
+        starting = f"starting processes: {snapshot.ready} of {len(ROLES)}"
+        phases = {"warm start": "supervised warm start", "GRPO": "GRPO", "starting": starting}
         of_all = f" of {steps}" if steps else ""
         grid.add_row("phase", Text(phases[snapshot.phase], style="bold"))
         grid.add_row(

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transferqueue.demo.settings import ROLLOUTS
@@ -20,6 +21,7 @@ def main(role: str, settings: Settings, stopping: Flag, log: str) -> None:
     """Be the stage `role` until it ends or `stopping` is set; what it writes goes to the file `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the parent decides
     _write_to(log)
+    Path("/proc/self/comm").write_text(f"tq-{role}")  # what `ps` and `top` call it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"  # five processes share the machine: one thread each
 
@@ -32,7 +34,9 @@ def main(role: str, settings: Settings, stopping: Flag, log: str) -> None:
     module = importlib.import_module(f"transferqueue.demo.{'rollout' if role in ROLLOUTS else role}")
     tq.init()
     try:
-        module.run(Stage(role, settings, stopping))
+        stage = Stage(role, settings, stopping)
+        stage.report()
+        module.run(stage)
     except StoppedError:
         pass
     finally:
