@@ -60,12 +60,32 @@ internal static class TagCodec
     {
         if (IsEmpty(update.Span))
             return old.ToArray();
-        if (IsEmpty(old.Span))
+        if (IsEmpty(old.Span) || HaveSameKeys(old.Span, update.Span))
             return update.ToArray();
         var entries = new TagEntries();
         entries.Add(old);
         entries.Add(update);
         return entries.Pack();
+    }
+
+    /// <summary>Whether two tags have the same keys in the same order: the usual case when a status is written again and again.</summary>
+    private static bool HaveSameKeys(ReadOnlySpan<byte> a, ReadOnlySpan<byte> b)
+    {
+        PackedValue.Head mine = PackedValue.ReadHead(a, Name), theirs = PackedValue.ReadHead(b, Name);
+        if (mine.Children != theirs.Children)
+            return false;
+        int i = mine.Content, j = theirs.Content;
+        for (long entry = 0; entry < mine.Children / 2; entry++)
+        {
+            PackedValue.Head key = ReadKey(a[i..]), other = ReadKey(b[j..]);
+            if (!a.Slice(i + key.Content, key.Bytes - key.Content).SequenceEqual(b.Slice(j + other.Content, other.Bytes - other.Content)))
+                return false;
+            i += key.Bytes;
+            j += other.Bytes;
+            i += PackedValue.Measure(a[i..], Name);
+            j += PackedValue.Measure(b[j..], Name);
+        }
+        return true;
     }
 
     /// <summary>Whether the tag has no entries.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using TransferQueue.Columns;
 
 namespace TransferQueue.Control;
@@ -19,7 +20,10 @@ internal sealed partial class Controller
     {
         if (Find(name) is not { } partition)
             return null;
-        return PlanClear(partition, keys.Select(partition.SlotOf));
+        List<int> slots = new(keys.Length);
+        foreach (string key in keys)
+            slots.Add(partition.SlotOf(key));
+        return PlanClear(partition, slots);
     }
 
     /// <summary>The rows of those indexes that there are in the generation asked for; others, cleared before, are left out.</summary>
@@ -52,7 +56,7 @@ internal sealed partial class Controller
             if (plan.Count > 0)
                 Touch(plan.Partition);
         }
-        _pool.Release(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(indexes));
+        _pool.Release(CollectionsMarshal.AsSpan(indexes));
         return indexes.Count;
     }
 
@@ -62,16 +66,23 @@ internal sealed partial class Controller
     {
         if (Find(name) is not { } partition)
             return false;
-        CommitClear([new ClearPlan(partition, SlotRun.Of(partition.SlotsAscending()))], released);
+        List<long> indexes = new(partition.RowCount);
+        partition.RemoveAll(indexes, released);
+        _pool.Release(CollectionsMarshal.AsSpan(indexes));
         _partitions.Remove(name);
         _version++;
         return true;
     }
 
-    private static ClearPlan PlanClear(Partition partition, IEnumerable<int> slots)
+    private static ClearPlan PlanClear(Partition partition, List<int> slots)
     {
-        int[] sorted = [.. slots.Where(slot => slot >= 0).Distinct()];
-        Array.Sort(sorted);
-        return new ClearPlan(partition, SlotRun.Of(sorted));
+        slots.Sort();
+        List<int> distinct = new(slots.Count);
+        foreach (int slot in slots)
+        {
+            if (slot >= 0 && (distinct.Count == 0 || distinct[^1] != slot))
+                distinct.Add(slot);
+        }
+        return new ClearPlan(partition, SlotRun.Of(CollectionsMarshal.AsSpan(distinct)));
     }
 }

@@ -24,11 +24,10 @@ internal sealed partial class Controller
         if (Find(query.Partition) is not { } partition)
             return null;
         ReadOnlyMemory<byte> TagOf(long index) => partition.Tag(_directory[index].Slot) ?? TagCodec.Empty.ToArray();
-        bool enough = partition.HasEnough(query);
-        int[] slots = enough ? partition.TakeReady(query, _sampler.ReadyWanted(query.BatchSize)) : [];
+        int[] slots = ReadyRows(partition, query);
         SampleRequest request = new(
             Array.ConvertAll(slots, partition.Index), query.BatchSize, query.Partition, query.Task, TagOf, query.Sampling, partition.SamplerState);
-        if (!enough && !_sampler.HasResult(request))
+        if (slots.Length < query.BatchSize && !_sampler.HasResult(request))
             return null;
         SampleResult result = _sampler.Sample(request);
         if (result.Sampled.IsDefaultOrEmpty)
@@ -85,6 +84,16 @@ internal sealed partial class Controller
                 missing.Append(missing.Length == 0 ? "; missing: " : ", ").Append($"{name} ×{lacking}");
         }
         return new NotReadyException($"{head}{ready} of {query.BatchSize} rows ready{missing}");
+    }
+
+    /// <summary>The ready rows that the sampler must see; none if they are too few. Counters are looked at before bitmaps.</summary>
+    private int[] ReadyRows(Partition partition, FetchQuery query)
+    {
+        int wanted = _sampler.ReadyWanted(query.BatchSize);
+        if (!partition.MayHaveEnough(query) || (wanted > query.BatchSize && partition.CountReady(query, query.BatchSize) < query.BatchSize))
+            return [];
+        int[] slots = partition.TakeReady(query, wanted);
+        return slots.Length < query.BatchSize ? [] : slots;
     }
 
     /// <summary>The rows that a sampler named; it may name rows more than once, or rows that it picked in an earlier call.</summary>

@@ -138,12 +138,13 @@ internal sealed partial class Controller
     {
         Partition? partition = Find(name);
         int[] slots = new int[keys.Length];
-        HashSet<string> seen = new(keys.Length);
+        ReadinessBitmap known = new();
+        HashSet<string> unknown = [];
         for (int i = 0; i < slots.Length; i++)
         {
-            if (!seen.Add(keys[i]))
-                throw new InvalidArgumentException($"partition '{name}': the key '{keys[i]}' comes twice in one call; keys must be distinct");
             slots[i] = partition?.SlotOf(keys[i]) ?? -1;
+            if (slots[i] >= 0 ? !known.Set(slots[i]) : !unknown.Add(keys[i]))
+                throw new InvalidArgumentException($"partition '{name}': the key '{keys[i]}' comes twice in one call; keys must be distinct");
         }
         return new PlannedRows(name, partition, slots, 0);
     }

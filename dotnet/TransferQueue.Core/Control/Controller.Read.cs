@@ -27,13 +27,13 @@ internal sealed partial class Controller
         List<SlotRun> runs = SlotRun.Of(slots);
         if (fields.IsDefault)
         {
-            string[] common = [.. rows[0].Partition.Fields.Where(field => field.IsReady(runs)).Select(field => field.Name)];
+            string[] common = [.. rows[0].Partition.Fields.Where(field => field.IsReady(runs, rows[0].Partition.RowCount)).Select(field => field.Name)];
             if (common.Length == 0)
                 throw NotReadyInAll(rows[0].Partition, runs, []);
             return Plan(rows, slots.Length, common);
         }
         string[] known = [.. fields.Distinct().Where(field => rows[0].Partition.Field(field) is not null)];
-        string[] lacking = [.. known.Where(field => !rows[0].Partition.Field(field)!.IsReady(runs))];
+        string[] lacking = [.. known.Where(field => !rows[0].Partition.Field(field)!.IsReady(runs, rows[0].Partition.RowCount))];
         return lacking.Length == 0 ? Plan(rows, slots.Length, known) : throw NotReadyInAll(rows[0].Partition, runs, lacking);
     }
 
@@ -69,7 +69,7 @@ internal sealed partial class Controller
         foreach (FoundRows part in rows)
         {
             List<SlotRun> runs = SlotRun.Of(part.Slots);
-            var own = part.Partition.Fields.Where(field => (common is null || common.Contains(field.Name)) && field.IsReady(runs));
+            var own = part.Partition.Fields.Where(field => (common is null || common.Contains(field.Name)) && field.IsReady(runs, part.Partition.RowCount));
             common = [.. own.Select(field => field.Name)];
         }
         string[] sorted = [.. common!];
@@ -81,19 +81,19 @@ internal sealed partial class Controller
     {
         Array.Sort(fields, CodePointOrder.Instance);
         var columns = ImmutableArray.CreateBuilder<ColumnRuns>(fields.Length);
+        RunCollector collector = new();
         foreach (string name in fields)
         {
-            List<ColumnRun> runs = [];
-            foreach (FoundRows part in rows)
-                SegmentsVisited += part.Partition.Field(name)?.Map.CollectRuns(part.Slots, runs) ?? 0;
+            ColumnRun[] runs = collector.Collect(name, rows);
             CheckTypes(name, runs);
-            columns.Add(new ColumnRuns(name, runs.Count == 0 ? DType.None : runs[0].Column.Layout.DType, [.. runs]));
+            columns.Add(new ColumnRuns(name, runs.Length == 0 ? DType.None : runs[0].Column.Layout.DType, runs));
         }
+        SegmentsVisited += collector.SegmentsVisited;
         return new ReadPlan(count, columns.MoveToImmutable());
     }
 
     /// <summary>Within a partition a field has one element type; over several it may not.</summary>
-    private static void CheckTypes(string name, List<ColumnRun> runs)
+    private static void CheckTypes(string name, ColumnRun[] runs)
     {
         foreach (ColumnRun run in runs)
         {
@@ -110,7 +110,7 @@ internal sealed partial class Controller
         foreach (string name in fields)
         {
             FieldState? field = part.Partition.Field(name);
-            if (field is not null && field.IsReady(runs))
+            if (field is not null && field.IsReady(runs, part.Partition.RowCount))
                 continue;
             for (int i = 0; i < part.Slots.Length; i++)
             {

@@ -43,8 +43,12 @@ internal sealed class FieldState(string name)
     }
 
     /// <summary>Whether all slots of all stretches are ready.</summary>
-    public bool IsReady(IReadOnlyList<SlotRun> runs)
+    /// <param name="runs">The stretches.</param>
+    /// <param name="rows">Rows of the partition: if all of them are ready, no stretch is looked at.</param>
+    public bool IsReady(IReadOnlyList<SlotRun> runs, int rows)
     {
+        if (ReadyCount == rows)
+            return true;
         for (int i = 0; i < runs.Count; i++)
         {
             if (Ready.CountRange(runs[i].Start, runs[i].Count) != runs[i].Count)

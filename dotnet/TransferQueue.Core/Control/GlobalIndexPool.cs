@@ -51,7 +51,8 @@ internal sealed class GlobalIndexPool
     /// <summary>Takes indexes back, in ascending order, and changes their generations. Sorts <paramref name="indexes"/>.</summary>
     public void Release(Span<long> indexes)
     {
-        indexes.Sort();
+        if (!IsAscending(indexes))
+            indexes.Sort();
         int begin = 0;
         for (int i = 0; i < indexes.Length; i++)
         {
@@ -77,6 +78,16 @@ internal sealed class GlobalIndexPool
             _generations.AsSpan(old).Fill(1);
         }
         Next = next;
+    }
+
+    private static bool IsAscending(ReadOnlySpan<long> indexes)
+    {
+        for (int i = 1; i < indexes.Length; i++)
+        {
+            if (indexes[i] < indexes[i - 1])
+                return false;
+        }
+        return true;
     }
 
     private static void Count(Span<long> indexes, long start)

@@ -40,13 +40,13 @@ internal sealed partial class Partition
         return found;
     }
 
-    /// <summary>Whether at least the wanted number of rows is ready; looks at counters before it looks at bitmaps.</summary>
-    public bool HasEnough(FetchQuery query)
+    /// <summary>Whether as many rows as wanted can be ready, by the counters alone: false is certain.</summary>
+    public bool MayHaveEnough(FetchQuery query)
     {
         int most = RowCount - (Task(query.Task)?.ConsumedCount ?? 0);
         foreach (string name in query.Fields)
             most = Math.Min(most, Field(name)?.ReadyCount ?? 0);
-        return most >= query.BatchSize && CountReady(query, query.BatchSize) >= query.BatchSize;
+        return most >= query.BatchSize;
     }
 
     /// <summary>The ready rows in ascending order of their global indexes: the first <paramref name="count"/>, or all if there are fewer.</summary>

@@ -173,6 +173,20 @@ internal sealed partial class Partition
         ForgetPreAllocated();
     }
 
+    /// <summary>Gives up everything, for a partition that goes as a whole; not to be used after that.</summary>
+    /// <param name="indexes">Gets the rows' global indexes.</param>
+    /// <param name="released">Gets the columns, all of which lose their last cell.</param>
+    public void RemoveAll(List<long> indexes, List<StoredColumn> released)
+    {
+        foreach (FieldState field in _fields.Values)
+            field.Remove(0, _slots.HighWater, released);
+        foreach (int slot in SlotsByIndex())
+        {
+            indexes.Add(_indexes[slot]);
+            _directory.Remove(_indexes[slot]);
+        }
+    }
+
     private void AllocateRows(Span<int> slots)
     {
         List<(int Start, int Count)> runs = [];

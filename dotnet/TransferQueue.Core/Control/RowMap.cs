@@ -105,6 +105,25 @@ internal sealed class RowMap
         return looked;
     }
 
+    /// <summary>
+    /// For each column of <paramref name="other"/> this map's column that has the same slots at the same rows; null if there
+    /// isn't one.
+    /// </summary>
+    public Dictionary<StoredColumn, StoredColumn>? MatchColumns(RowMap other)
+    {
+        if (SegmentCount != other.SegmentCount)
+            return null;
+        Dictionary<StoredColumn, StoredColumn> columns = new(ReferenceEqualityComparer.Instance);
+        foreach (var (mine, theirs) in Segments.Zip(other.Segments))
+        {
+            if (mine.Start != theirs.Start || mine.Count != theirs.Count || mine.First != theirs.First)
+                return null;
+            if (!columns.TryAdd(theirs.Block.Column, mine.Block.Column) && !ReferenceEquals(columns[theirs.Block.Column], mine.Block.Column))
+                return null;
+        }
+        return columns;
+    }
+
     private static void Append(List<ColumnRun> runs, ColumnRun run)
     {
         if (runs.Count > 0 && runs[^1] is var last && ReferenceEquals(last.Column, run.Column) && last.First + last.Count == run.First)

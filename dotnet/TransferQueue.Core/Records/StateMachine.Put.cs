@@ -8,9 +8,16 @@ namespace TransferQueue.Records;
 
 internal sealed partial class StateMachine
 {
-    /// <summary>Checks what a put's header tells, before its columns come: rows, keys, tags, element types, rows that there is room for.</summary>
+    /// <summary>
+    /// Checks what a put's header tells, before its columns come: rows, keys, tags, element types, rows that there is room for. A put
+    /// without columns is checked when it is applied, which is at once.
+    /// </summary>
     /// <exception cref="TransferQueueException">What <see cref="Put"/> would throw as things are now.</exception>
-    public void CheckPut(PutRequest request) => Validate(Record(request, [.. request.Columns.Select(column => Unplaced(column, request.Rows))]));
+    public void CheckPut(PutRequest request)
+    {
+        if (!request.Columns.IsEmpty)
+            Validate(Record(request, [.. request.Columns.Select(column => Unplaced(column, request.Rows))]));
+    }
 
     /// <summary>Applies a put whose columns were received and verified. The reservation is used up, also if this throws.</summary>
     /// <param name="request">The put.</param>

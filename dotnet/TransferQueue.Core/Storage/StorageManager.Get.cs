@@ -17,10 +17,12 @@ internal sealed partial class StorageManager
         HashSet<StoredColumn> seen = new(ReferenceEqualityComparer.Instance);
         foreach (ColumnRuns column in columns)
         {
+            StoredColumn? last = null;
             foreach (ColumnRun run in column.Runs)
             {
-                if (seen.Add(run.Column))
+                if (!ReferenceEquals(run.Column, last) && seen.Add(run.Column))
                     held.Add(run.Column);
+                last = run.Column;
             }
         }
         foreach (StoredColumn column in held)
