@@ -31,10 +31,10 @@ internal sealed partial class Controller
     public GlobalIndexPool Pool => _pool;
 
     /// <summary>Rows of all partitions, pre-allocated ones included.</summary>
-    public long RowCount => _partitions.Values.Sum(partition => (long)partition.RowCount);
+    public long RowCount => _directory.RowCount;
 
     /// <summary>Rows of all partitions that have a cell.</summary>
-    public long StoredCount => _partitions.Values.Sum(partition => (long)partition.StoredCount);
+    public long StoredCount => _directory.StoredCount;
 
     /// <summary>The partition, or null.</summary>
     public Partition? Find(string partition) => _partitions.GetValueOrDefault(partition);

@@ -114,7 +114,7 @@ internal sealed partial class Partition
     {
         foreach (SlotRun run in runs)
         {
-            StoredCount += run.Count - Stored.CountRange(run.Start, run.Count);
+            CountStored(run.Count - Stored.CountRange(run.Start, run.Count));
             Stored.SetRange(run.Start, run.Count);
         }
     }
@@ -158,7 +158,7 @@ internal sealed partial class Partition
                 field.Remove(run.Start, run.Count, released);
             foreach (TaskState task in _tasks.Values)
                 task.Clear(run);
-            StoredCount -= Stored.CountRange(run.Start, run.Count);
+            CountStored(-Stored.CountRange(run.Start, run.Count));
             Stored.ClearRange(run.Start, run.Count);
             for (int slot = run.Start; slot < run.Start + run.Count; slot++)
             {
@@ -180,6 +180,7 @@ internal sealed partial class Partition
     {
         foreach (FieldState field in _fields.Values)
             field.Remove(0, _slots.HighWater, released);
+        CountStored(-StoredCount);
         foreach (int slot in SlotsByIndex())
         {
             indexes.Add(_indexes[slot]);
@@ -207,6 +208,12 @@ internal sealed partial class Partition
             }
         }
         Link(runs);
+    }
+
+    private void CountStored(int rows)
+    {
+        StoredCount += rows;
+        _directory.StoredCount += rows;
     }
 
     private void ForgetPreAllocated()

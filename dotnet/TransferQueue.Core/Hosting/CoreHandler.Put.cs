@@ -15,7 +15,7 @@ internal sealed partial class CoreHandler
 
     private ReceivePlan StartPut(Call call, PutRequest request, long[] lengths)
     {
-        _machine.CheckPut(request);
+        _machine.CheckPut(request, lengths.Sum());
         if (request.Columns.IsEmpty)
         {
             FinishPut(call, request, null);

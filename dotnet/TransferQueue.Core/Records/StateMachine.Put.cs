@@ -8,14 +8,19 @@ namespace TransferQueue.Records;
 
 internal sealed partial class StateMachine
 {
+    /// <summary>Payloads of fewer bytes are received before the put is checked: that costs less than to check it twice.</summary>
+    private const long EarlyCheckBytes = 64 << 10;
+
     /// <summary>
-    /// Checks what a put's header tells, before its columns come: rows, keys, tags, element types, rows that there is room for. A put
-    /// without columns is checked when it is applied, which is at once.
+    /// Checks what a put's header tells, before its columns come: rows, keys, tags, element types, rows that there is room for. A
+    /// small put is only checked when it is applied.
     /// </summary>
+    /// <param name="request">The put.</param>
+    /// <param name="payloadBytes">Bytes of its columns.</param>
     /// <exception cref="TransferQueueException">What <see cref="Put"/> would throw as things are now.</exception>
-    public void CheckPut(PutRequest request)
+    public void CheckPut(PutRequest request, long payloadBytes)
     {
-        if (!request.Columns.IsEmpty)
+        if (payloadBytes >= EarlyCheckBytes)
             Validate(Record(request, [.. request.Columns.Select(column => Unplaced(column, request.Rows))]));
     }
 
@@ -44,7 +49,7 @@ internal sealed partial class StateMachine
         {
             return Storage.Complete(reservation);
         }
-        catch (StorageFullException)
+        catch (TransferQueueException)
         {
             Storage.Abandon(reservation);
             throw;

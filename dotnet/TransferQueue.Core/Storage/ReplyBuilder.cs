@@ -33,7 +33,7 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
             }
             return new ReplyFrames(columns.MoveToImmutable(), lengths.MoveToImmutable(), [.. _segments], _scratch);
         }
-        catch (StorageFullException)
+        catch (TransferQueueException)
         {
             foreach (NativeBuffer buffer in _scratch)
                 buffer.Dispose();

@@ -28,7 +28,7 @@ internal sealed partial class StorageManager
             for (int i = 0; i < columns.Length; i++)
                 reserved.Add(ReserveColumn(columns[i], rows, frameLengths[i], first));
         }
-        catch (StorageFullException)
+        catch (TransferQueueException)
         {
             Abandon(new PutReservation(rows, reserved.ToImmutable()));
             throw;
@@ -65,7 +65,7 @@ internal sealed partial class StorageManager
             foreach (ReservedColumn column in reservation.Columns)
                 columns.Add(column.Staging is null ? Placed(column) : Cut(column, reservation.Rows, cut));
         }
-        catch (StorageFullException)
+        catch (TransferQueueException)
         {
             CommitRelease(cut);
             throw;
@@ -95,7 +95,7 @@ internal sealed partial class StorageManager
                 slices.Add((unit, own, _units[unit].Allocate(length)));
             }
         }
-        catch (StorageFullException)
+        catch (TransferQueueException)
         {
             foreach (var (unit, _, extent) in slices)
                 _units[unit].Release(extent);

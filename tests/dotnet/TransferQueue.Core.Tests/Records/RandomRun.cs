@@ -60,6 +60,8 @@ internal sealed class RandomRun(TestQueue queue, int seed)
     public void AssertAgrees()
     {
         Assert.Equal(Model.Partitions.Select(pair => pair.Name), queue.Controller.Partitions.Select(partition => partition.Name));
+        Assert.Equal(Model.Partitions.Sum(pair => pair.Rows.Rows.Count), queue.Controller.RowCount);
+        Assert.Equal(Model.Partitions.Sum(pair => pair.Rows.Rows.Values.Count(row => row.Cells.Count > 0)), queue.Controller.StoredCount);
         foreach (var (name, partition) in Model.Partitions)
         {
             AssertListing(name, partition);

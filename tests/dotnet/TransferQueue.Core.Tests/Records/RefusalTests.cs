@@ -145,7 +145,7 @@ public sealed class RefusalTests : IDisposable
     {
         TestColumn ints = TestColumn.Dense(_random, "late", DType.Int32, 1);
         PutRequest request = TestQueue.ByKeys("train", ["k0"]) with { Columns = [new("late", ints.Layout)] };
-        _queue.State.CheckPut(request);
+        _queue.State.CheckPut(request, long.MaxValue);
         var reservation = _queue.Receive(request, [ints]);
         _queue.PutKeys("train", ["k1"], Floats("late", 1));
         long used = _queue.Storage.UsedBytes;
@@ -153,6 +153,13 @@ public sealed class RefusalTests : IDisposable
         Assert.Throws<SchemaMismatchException>(() => _queue.State.Put(request, reservation));
         Assert.Equal(before, StateDigest.Of(_queue.State));
         Assert.True(_queue.Storage.UsedBytes < used);
+    }
+
+    [Fact]
+    public void ALargePutIsRefusedBeforeItsColumnsCome()
+    {
+        PutRequest request = TestQueue.ByKeys("train", ["k0"]) with { Columns = [new("x", TestColumn.Dense(_random, "x", DType.Int64, 1, 3).Layout)] };
+        Refused<SchemaMismatchException>(() => _queue.State.CheckPut(request, 64 << 10));
     }
 
     [Fact]

@@ -39,7 +39,7 @@ internal sealed unsafe class TestQueue : IDisposable
     public FoundRows[] Put(PutRequest request, params TestColumn[] columns)
     {
         request = request with { Columns = [.. columns.Select(column => new ColumnDescriptor(column.Name, column.Layout))] };
-        State.CheckPut(request);
+        State.CheckPut(request, columns.Sum(column => (long)column.Frame().Length));
         return State.Put(request, columns.Length == 0 ? null : Receive(request, columns));
     }
 
