@@ -13,6 +13,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +129,16 @@ def processes() -> dict[str, float]:
     return found
 
 
+def attach_s() -> float:
+    """Seconds from `init` to the first answer in a second process that has imported the package."""
+    code = (
+        "import time, transferqueue as tq; begin = time.perf_counter(); tq.init(); tq.kv_list(); "
+        "print(time.perf_counter() - begin)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return round(float(done.stdout), 2)
+
+
 def main() -> None:
     """Run all and print JSON."""
     parser = argparse.ArgumentParser()
@@ -135,6 +147,8 @@ def main() -> None:
     begin = time.perf_counter()
     tq.init()
     first = time.perf_counter() - begin
+    tq.kv_list()
+    call = time.perf_counter() - begin - first
     result = {
         "machine": {
             "cpus": os.cpu_count(),
@@ -142,6 +156,8 @@ def main() -> None:
             "kernel": platform.release(),
         },
         "first_init_s": round(first, 2),
+        "first_call_s": round(call, 2),
+        "attach_s": attach_s(),
         "resident_mb": processes(),
         "one_row": latencies(),
         "1024x9x8192 float32": put_and_get("uniform", uniform(), 7),
