@@ -34,7 +34,7 @@ class WorkerDiedError(RuntimeError):
             if exit_code < 0
             else f"failed with exit code {exit_code}"
         )
-        super().__init__(f"demo: the {role} process {how}; all others were ended too" + (f"\n{log}" if log else ""))
+        super().__init__(f"the {role} process {how}; all others were ended too" + (f"\n{log}" if log else ""))
         self.role, self.exit_code = role, exit_code
 
 

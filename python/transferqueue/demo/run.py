@@ -30,23 +30,32 @@ STALL_S = 120.0
 EXIT_FAILED, EXIT_STOPPED = 1, 130
 
 
+class StalledError(RuntimeError):
+    """Nothing moved for `STALL_S` seconds."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code: 0 it learned, 1 it did not or a process died, 130 stopped by Ctrl-C."""
     options = parser().parse_args(argv)
-    settings = settings_of(options)
-    output = Path(options.output)
-    started = time.monotonic()
     try:
-        snapshot = run(settings, choose_view(settings, quiet=options.quiet, plain=options.plain))
+        options.output.mkdir(parents=True, exist_ok=True)
+        return show(options)
     except KeyboardInterrupt:
         _say("demo: stopped; nothing is left running", sys.stderr.write)
         return EXIT_STOPPED
-    except (WorkerDiedError, TimeoutError) as error:
-        _say(str(error), sys.stderr.write)
-        return EXIT_FAILED
-    output.mkdir(parents=True, exist_ok=True)
+    except tq.errors.TransferQueueError as error:
+        _say(f"demo: the queue failed, all processes were ended: {error}", sys.stderr.write)
+    except (WorkerDiedError, StalledError, OSError) as error:
+        _say(f"demo: {error}", sys.stderr.write)
+    return EXIT_FAILED
+
+
+def show(options: argparse.Namespace) -> int:
+    """Run, show and judge; the exit code."""
+    settings, started = settings_of(options), time.monotonic()
+    snapshot = run(settings, choose_view(settings, quiet=options.quiet, plain=options.plain))
     lines, passed = verdict(settings, snapshot, options.min_rise)
-    lines += [traffic_summary(snapshot), save(settings, snapshot, output)]
+    lines += [traffic_summary(snapshot), save(settings, snapshot, options.output)]
     lines.append(f"took {time.monotonic() - started:.0f} s in all")
     for line in lines:
         _say(line, sys.stdout.write)
@@ -89,7 +98,11 @@ def parser() -> argparse.ArgumentParser:
         "--plain", action="store_true", help="lines instead of the live view, as where there is no terminal"
     )
     made.add_argument(
-        "--output", default="demo-output", metavar="DIR", help="where the curve goes, default %(default)s/"
+        "--output",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIR",
+        help="where the curve goes, default %(default)s/",
     )
     return made
 
@@ -125,7 +138,7 @@ def run(settings: Settings, view: View) -> Snapshot:
     ------
     WorkerDiedError
         A process ended early; all others have been ended when this is raised.
-    TimeoutError
+    StalledError
         There was no news for `STALL_S` seconds.
     """
     with own_queue(), Crew(settings) as crew, view:
@@ -140,9 +153,7 @@ def run(settings: Settings, view: View) -> Snapshot:
             if (snapshot.rows, snapshot.phase, snapshot.step) != (seen.rows, seen.phase, seen.step):
                 news, seen = time.monotonic(), snapshot
             elif time.monotonic() - news > STALL_S:
-                raise TimeoutError(
-                    f"demo: no news for {STALL_S:.0f} s at step {seen.step}; in flight: {snapshot.waiting}"
-                )
+                raise StalledError(f"no news for {STALL_S:.0f} s at step {seen.step}; in flight: {snapshot.waiting}")
 
 
 @contextmanager

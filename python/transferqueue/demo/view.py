@@ -101,15 +101,19 @@ class LiveView:
         from rich.text import Text
 
         grid = Table.grid(padding=(0, 2))
+        grid.add_column(min_width=11)
+        grid.add_column(min_width=10)
         steps = self._settings.steps if snapshot.phase == "GRPO" else None
-        starting = f"starting processes: {snapshot.ready} of {len(ROLES)}"
-        phases = {"warm start": "supervised warm start", "GRPO": "GRPO", "starting": starting}
+        starting = f"{snapshot.ready} of {len(ROLES)} processes are ready"
+        phases = {"warm start": "supervised", "GRPO": "every column through the queue", "starting": starting}
         of_all = f" of {steps}" if steps else ""
-        grid.add_row("phase", Text(phases[snapshot.phase], style="bold"))
+        grid.add_row("phase", Text(snapshot.phase, style="bold"), phases[snapshot.phase])
         grid.add_row(
             "step", f"{snapshot.step}{of_all}", ProgressBar(steps or 1, snapshot.step if steps else 0, BAR_WIDTH)
         )
         grid.add_row("accuracy", f"{snapshot.accuracy:6.1%}", ProgressBar(1.0, snapshot.accuracy, BAR_WIDTH))
+        if snapshot.reward is not None and snapshot.kl is not None:
+            grid.add_row("mean reward", f"{snapshot.reward:6.2f}", f"KL to the reference {snapshot.kl:.3f}")
         grid.add_row("curve", "", Text(sparkline(snapshot.points)))
         style = "green" if snapshot.example_is_right else "red"
         grid.add_row("an answer", Text(snapshot.example, style=style if snapshot.example else ""))
