@@ -29,11 +29,9 @@ class WorkerDiedError(RuntimeError):
     """
 
     def __init__(self, role: str, exit_code: int, log: str) -> None:
-        how = (
-            f"was killed by {signal.Signals(-exit_code).name}"
-            if exit_code < 0
-            else f"failed with exit code {exit_code}"
-        )
+        how = f"was killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"failed with code {exit_code}"
+        if exit_code == -signal.SIGKILL:
+            how += " (by hand, or for lack of memory)"
         super().__init__(f"the {role} process {how}; all others were ended too" + (f"\n{log}" if log else ""))
         self.role, self.exit_code = role, exit_code
 
