@@ -388,9 +388,8 @@ def get_meta(
     if mode == "fetch":
         check_name(task_name, "task_name")
     sampling = None if sampling_config is None else _tags.encode([sampling_config])
-    header = _pack(
-        partition=partition_id, fields=names, batch_size=batch_size, mode=mode, task=task_name, sampling=sampling
-    )
+    rows = None if mode == "force_fetch" else batch_size
+    header = _pack(partition=partition_id, fields=names, batch_size=rows, mode=mode, task=task_name, sampling=sampling)
     return Operation(MessageType.META, header, _read_meta)
 
 

@@ -46,6 +46,13 @@ internal sealed partial class CoreHandler
 
     private void SendHeader(ServerConnection connection, ulong requestId, MessageType type, ReadOnlyMemory<byte> header)
     {
+        if (header.Length > _limits.HeaderBytes)
+        {
+            // The client would have to end the connection.
+            Fail(connection, requestId, new LimitExceededException(
+                $"core: the answer has {header.Length} bytes, a header may have {_limits.HeaderBytes}; a change that was asked for was made; ask for fewer rows at once"));
+            return;
+        }
         OutgoingMessage message = Loop.RentMessage();
         message.Header.Write(header.Span);
         message.Seal(Prelude.Create((ushort)type, requestId));

@@ -8,6 +8,9 @@ namespace TransferQueue.Hosting;
 
 internal sealed partial class CoreHandler
 {
+    /// <summary>About so many bytes has a row in a packed batch: index, generation, status.</summary>
+    private const long PackedRowBytes = 16;
+
     /// <summary>Applies a request that changes something and has no columns.</summary>
     private Reply Change(Request request)
     {
@@ -67,6 +70,9 @@ internal sealed partial class CoreHandler
     {
         if (request.BatchSize is not { } rows)
             throw new InvalidArgumentException($"partition '{request.Partition}': an insert without batch_size; say how many rows");
+        if (rows > _limits.HeaderBytes / PackedRowBytes)
+            throw new LimitExceededException(
+                $"partition '{request.Partition}': an insert of {rows} rows, at once {_limits.HeaderBytes / PackedRowBytes} are allowed, since the answer is a header; insert them in parts");
         return Batch(_machine.Insert(request.Partition, rows, request.Fields));
     }
 

@@ -37,7 +37,7 @@ internal sealed record MetaRequest(
                     fields = reader.Names();
                     break;
                 case "batch_size":
-                    batchSize = reader.Integer32();
+                    batchSize = reader.Rows();
                     break;
                 case "mode":
                     mode = ReadMode(ref reader);

@@ -19,7 +19,12 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
     private readonly List<NativeSegment> _segments = [];
     private readonly List<NativeBuffer> _scratch = [];
 
+    /// <summary>Bytes of values so far.</summary>
+    private long _valueBytes;
+
     /// <summary>Makes the frames of all columns.</summary>
+    /// <exception cref="LimitExceededException">They have more than <see cref="StorageManager.MostReplyBytes"/> of values.</exception>
+    /// <exception cref="StorageFullException">No memory for what must be gathered.</exception>
     public ReplyFrames Build(ReadLease lease)
     {
         try
@@ -33,7 +38,7 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
             }
             return new ReplyFrames(columns.MoveToImmutable(), lengths.MoveToImmutable(), [.. _segments], _scratch);
         }
-        catch (TransferQueueException)
+        catch
         {
             foreach (NativeBuffer buffer in _scratch)
                 buffer.Dispose();
@@ -108,6 +113,7 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
             values[i] = Values(runs[i]);
             bytes += values[i].Length;
         }
+        CountValues(bytes);
         if (runs.Length > DirectRuns && bytes / runs.Length < DirectBytes)
         {
             NativeSegment gathered = Scratch(bytes);
@@ -120,6 +126,14 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
                 Send(value);
         }
         return bytes;
+    }
+
+    private void CountValues(long bytes)
+    {
+        _valueBytes += bytes;
+        if (_valueBytes > storage.MostReplyBytes)
+            throw new LimitExceededException(
+                $"get: {_valueBytes} bytes or more asked for at once, a reply may have {storage.MostReplyBytes}; get fewer rows, or fewer fields, at once");
     }
 
     private NativeSegment Values(ColumnRun run)

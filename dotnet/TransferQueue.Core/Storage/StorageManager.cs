@@ -37,6 +37,9 @@ internal sealed partial class StorageManager : IDisposable
     /// <summary>Bytes that extents may take in all units.</summary>
     public long CapacityBytes => _units.Sum(unit => unit.CapacityBytes);
 
+    /// <summary>Bytes of values that one reply may have: a short request that repeats rows must not ask for any amount.</summary>
+    public long MostReplyBytes => Math.Max(CapacityBytes, 1L << 30);
+
     /// <summary>Bytes that extents take in all units, reserved ones included.</summary>
     public long UsedBytes => _units.Sum(unit => unit.UsedBytes);
 
