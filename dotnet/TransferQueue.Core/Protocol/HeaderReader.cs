@@ -107,7 +107,12 @@ internal ref partial struct HeaderReader
     }
 
     /// <summary>Reads the name of a partition, field or task.</summary>
-    internal string Name() => Text(Limits.NameBytes);
+    /// <exception cref="ProtocolException">It is empty, or no string.</exception>
+    internal string Name()
+    {
+        string name = Text(Limits.NameBytes);
+        return name.Length > 0 ? name : throw Broken("an empty name");
+    }
 
     /// <summary>Reads a string of at most <paramref name="maxBytes"/> bytes of UTF-8.</summary>
     internal string Text(long maxBytes)

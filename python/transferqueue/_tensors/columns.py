@@ -92,6 +92,8 @@ def _stacked(stack: Any, name: str) -> Any:
 def _column(name: str, value: Any, rows: int) -> Column:
     if type(name) is not str:
         raise InvalidTypeError(f"a field's name: got {name!r}, a {type(name).__name__}; names are str")
+    if not name:
+        raise InvalidArgumentError("a field's name: '' names nothing; give a str of at least one character")
     if isinstance(value, torch.Tensor):
         inner = construct.inner_tensors(value)
         return _tensor_column(name, value, rows) if inner is None else _jagged_column(name, inner, rows)
