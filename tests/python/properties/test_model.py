@@ -10,9 +10,9 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from properties.columns_drawn import tensor_of
 from tensordict import NonTensorStack, TensorDict
 
-from properties.columns_drawn import tensor_of
 from support.columns import rows_of, same_value
 from transferqueue import BatchMeta, errors
 
@@ -215,7 +215,7 @@ class QueueModel(RuleBasedStateMachine):
 @pytest.mark.parametrize("seed_of", ["short runs", "long runs"])
 def test_a_queue_behaves_as_its_model(tq, seed_of):
     QueueModel.tq = tq
-    examples, steps = (60, 12) if seed_of == "short runs" else (12, 80)
+    examples, steps = (40, 12) if seed_of == "short runs" else (10, 80)
     run_state_machine_as_test(
         QueueModel,
         settings=settings(

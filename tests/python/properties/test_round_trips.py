@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties.columns_drawn import FIELDS, columns_of_type, tensor_of
 from tensordict import TensorDict
 
-from properties.columns_drawn import FIELDS, columns_of_type, tensor_of
 from support.columns import rows_of, same_value
 from transferqueue import BatchMeta, _tensors
 from transferqueue._tensors.dtypes import DTYPES
@@ -77,9 +77,9 @@ def test_puts_of_any_shapes_to_one_field_are_one_field(tq, shortcuts, data):
     order = data.draw(st.lists(st.sampled_from(sorted(rows)), min_size=1, max_size=10))
     assert same_rows(tq.kv_batch_get(order, partition).get("x"), [rows[key] for key in order])
     everything = tq.get_client().get_meta(["x"], None, partition, mode="force_fetch")
-    assert same_rows(
-        tq.get_client().get_data(everything).get("x"), [rows[key] for key in tq.kv_list(partition)[partition]]
-    )
+    keys = tq.get_client().kv_retrieve_keys(everything.global_indexes, partition)
+    assert sorted(keys) == sorted(rows)
+    assert same_rows(tq.get_client().get_data(everything).get("x"), [rows[key] for key in keys])
 
 
 @bounded
