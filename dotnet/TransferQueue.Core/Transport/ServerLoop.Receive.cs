@@ -18,6 +18,7 @@ internal sealed unsafe partial class ServerLoop
         {
             if (!connection.IsReadable || connection.IsReceiving || connection.IsClosing || connection.IsEnded)
                 return;
+            ReadCalls++;
             long count = SocketIO.Receive(connection.Fd, _scratch, ScratchBytes);
             if (count <= 0)
             {

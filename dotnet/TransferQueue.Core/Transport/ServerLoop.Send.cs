@@ -60,6 +60,7 @@ internal sealed unsafe partial class ServerLoop
                 StartSend(connection, first);
                 return;
             }
+            WriteCalls++;
             long sent = SocketIO.Send(connection.Fd, queue, LoopSendBytes);
             if (sent == SocketIO.WouldBlock)
                 SetWriteBlocked(connection, true);

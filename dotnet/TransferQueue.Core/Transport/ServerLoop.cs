@@ -81,6 +81,12 @@ internal sealed unsafe partial class ServerLoop : IDisposable
     /// <summary>Messages whose header was given to the handler.</summary>
     public long MessageCount { get; private set; }
 
+    /// <summary>Calls to the kernel that the loop made to read from a connection and to write to one; a short request and its reply cost one each.</summary>
+    public long ReadCalls { get; private set; }
+
+    /// <inheritdoc cref="ReadCalls"/>
+    public long WriteCalls { get; private set; }
+
     /// <summary>Exceptions that came out of the handler: faults of ours.</summary>
     public long FaultCount { get; private set; }
 

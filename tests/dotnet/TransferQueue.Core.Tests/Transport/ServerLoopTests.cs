@@ -293,6 +293,57 @@ public sealed unsafe class ServerLoopTests
     }
 
     [Fact]
+    public void AShortRequestCostsOneReadAndOneWrite()
+    {
+        using var server = new TestServer();
+        using UnixChannel channel = server.Connect();
+        using NativeBuffer frame = Filled(server.Pool, 20_000, 1);
+        for (ulong id = 1; id <= 100; id++)
+        {
+            Send(channel, Request(TestServer.Echo, id, "header"u8, frame));
+            Receive(channel).Dispose();
+        }
+        Assert.Equal(100, server.Loop.WriteCalls);
+        Assert.InRange(server.Loop.ReadCalls, 100, 120); // a request may be seen before all of it is there
+    }
+
+    [Fact]
+    public void RepliesToRequestsThatCameTogetherLeaveTogether()
+    {
+        using var server = new TestServer();
+        int fd = server.ConnectRaw();
+        byte[] one = Bytes(Prelude.Create(TestServer.Echo, 1));
+        SendRaw(fd, [.. Enumerable.Repeat(one, 50).SelectMany(b => b)]);
+        using var channel = new UnixChannel(fd, server.Pool, TransportLimits.Default);
+        for (int i = 0; i < 50; i++)
+            Receive(channel).Dispose();
+        Assert.InRange(server.Loop.WriteCalls, 1, 4);
+    }
+
+    [Fact]
+    public void DamagedMessagesNeverStopTheServerNorLeaveAnything()
+    {
+        using var server = new TestServer(new ServerLoopOptions { Limits = new TransportLimits { PayloadBytes = 1 << 20, HeaderBytes = 1 << 20 } });
+        var random = new Random(11);
+        byte[] valid = [.. Bytes(Prelude.Create(TestServer.Echo, 8) with { HeaderBytes = 3, FrameCount = 2, PayloadBytes = 5 }), .. BitConverter.GetBytes(1L), .. BitConverter.GetBytes(4L), 1, 2, 3, 4, 5, 6, 7, 8];
+        for (int i = 0; i < 1000; i++)
+        {
+            byte[] message = [.. valid, .. valid];
+            for (int damage = random.Next(1, 4); damage > 0; damage--)
+                message[random.Next(message.Length)] = (byte)random.Next(256);
+            message[6] = message[78] = (byte)(TestServer.Echo + random.Next(2)); // types that the test's handler knows
+            message[7] = message[79] = 0;
+            int fd = server.ConnectRaw();
+            SendRaw(fd, message.AsSpan(0, random.Next(message.Length + 1)));
+            UnixSocket.Close(fd);
+        }
+        Until(() => server.Disconnects.Count == 1000, "the end of all connections");
+        Assert.Equal(0, server.Loop.FaultCount);
+        AssertServes(server);
+        Until(() => server.Pool.OutCount == 1, "all buffers but the test's own");
+    }
+
+    [Fact]
     public void TheProcessOnTheOtherSideIsKnown()
     {
         using var server = new TestServer();
