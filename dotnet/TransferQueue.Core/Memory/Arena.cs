@@ -3,7 +3,7 @@ namespace TransferQueue.Memory;
 /// <summary>
 /// Shared memory of one node: memfd segments without a name, sealed against shrinking, each mapped once and never unmapped before
 /// <see cref="Dispose"/>. A segment has address room from the start; memory is taken from the system in bulk as the allocator asks
-/// for it, with <c>fallocate</c>, so that want of memory is an error here and never a SIGBUS at the first touch.
+/// for it, with <c>fallocate</c>, so that want of memory is an error here and never a SIGBUS at the first touch. What the system has not got is not even asked for: the kernel would kill processes.
 /// </summary>
 /// <remarks>One thread (the writer) grows it. <see cref="Address"/> may be read from any thread that was given an extent after it was allocated.</remarks>
 internal sealed unsafe class Arena : IDisposable
@@ -55,6 +55,7 @@ internal sealed unsafe class Arena : IDisposable
         long needed = RoundUp(bytes, PageBytes);
         if (needed > CapacityBytes - CommittedBytes)
             return false;
+        AskSystem(needed); // before there is an empty segment
         long length = Math.Max(needed, Math.Min(_options.SegmentBytes, CapacityBytes - CommittedBytes));
         return TryCommit(CreateSegment(RoundUp(length, PageBytes)), needed, out grown);
     }
@@ -77,13 +78,27 @@ internal sealed unsafe class Arena : IDisposable
         grown = default;
         if (needed > left)
             return false;
+        long remaining = AskSystem(needed);
         long offset = segment.CommittedBytes;
-        long taken = segment.Commit(wished, needed, CommittedBytes, CapacityBytes);
+        long taken = Math.Min(wished, Math.Max(needed, remaining / PageBytes * PageBytes));
+        if (!segment.TryCommit(taken))
+            throw Scarce(needed, 0);
         CommittedBytes += taken;
         grown = (segment.Number, offset, taken);
         Grown?.Invoke(segment, offset, taken);
         return true;
     }
+
+    /// <returns>Bytes that the system can spare, at least the needed ones.</returns>
+    private long AskSystem(long needed)
+    {
+        long remaining = _options.RemainingBytes() - _options.ReserveBytes;
+        return needed <= remaining ? remaining : throw Scarce(needed, remaining);
+    }
+
+    private StorageFullException Scarce(long needed, long remaining) => new(
+        $"arena: {needed} more bytes of shared memory asked, the system can spare {Math.Max(0, remaining)}; {CommittedBytes} of {CapacityBytes} bytes are "
+        + "taken; clear partitions that are done, or end other processes that need memory");
 
     private ArenaSegment CreateSegment(long length)
     {

@@ -28,6 +28,15 @@ internal sealed record ArenaOptions
         init => _growthBytes = Positive(value, nameof(GrowthBytes));
     }
 
+    /// <summary>
+    /// Tells how many bytes the system still has; asked before each growth. Default <see cref="MemoryLimits.RemainingBytes()"/>. The kernel would
+    /// rather kill processes than refuse shared memory that it hasn't got.
+    /// </summary>
+    public Func<long> RemainingBytes { get; init; } = MemoryLimits.RemainingBytes;
+
+    /// <summary>Bytes that are left to other processes in any case. Default 128 MiB.</summary>
+    public long ReserveBytes { get; init; } = 128L << 20;
+
     private static long Positive(long value, string name) =>
         value > 0 ? value : throw new InvalidArgumentException($"arena: {name} is {value}; it must be positive");
 }

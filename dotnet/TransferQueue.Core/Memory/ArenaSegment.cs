@@ -47,29 +47,20 @@ internal sealed unsafe class ArenaSegment : IDisposable
         }
     }
 
-    /// <summary>Takes memory behind what is taken: <paramref name="wished"/> bytes, or <paramref name="needed"/> if the system hasn't more.</summary>
-    /// <returns>Bytes taken.</returns>
-    /// <exception cref="StorageFullException">The system has not even the needed bytes.</exception>
-    internal long Commit(long wished, long needed, long committed, long capacity)
+    /// <summary>Takes memory behind what is taken.</summary>
+    /// <returns>False if the system has none.</returns>
+    internal bool TryCommit(long bytes)
     {
-        foreach (long bytes in (ReadOnlySpan<long>)[wished, needed])
-        {
-            int result;
-            do
-                result = Libc.fallocate(Fd, 0, CommittedBytes, bytes);
-            while (result < 0 && Errno.Last == Errno.EINTR);
-            if (result == 0)
-            {
-                CommittedBytes += bytes;
-                return bytes;
-            }
-            int errno = Errno.Last;
-            if (errno is not (Errno.ENOMEM or Errno.ENOSPC))
-                throw Errno.ToException($"arena: taking {bytes} bytes", errno);
-        }
-        throw new StorageFullException(
-            $"arena: {needed} more bytes of shared memory asked, the system has none left; {committed} of {capacity} bytes are taken; "
-            + "clear partitions, or lower the capacity and leave more memory free");
+        int errno;
+        do
+            errno = Libc.fallocate(Fd, 0, CommittedBytes, bytes) == 0 ? 0 : Errno.Last;
+        while (errno == Errno.EINTR);
+        if (errno is Errno.ENOMEM or Errno.ENOSPC)
+            return false;
+        if (errno != 0)
+            throw Errno.ToException($"arena: taking {bytes} bytes", errno);
+        CommittedBytes += bytes;
+        return true;
     }
 
     /// <inheritdoc/>

@@ -25,36 +25,62 @@ internal static class MemoryLimits
         throw new TransferQueueException(ErrorKind.TransferQueue, $"memory: no MemAvailable in {proc}/meminfo; give the capacity explicitly");
     }
 
+    /// <summary>Bytes that this machine, or this container, can still give: available memory, or what a control group has left.</summary>
+    public static long RemainingBytes() => RemainingBytes("/proc", "/sys/fs/cgroup");
+
+    /// <summary>The same over other roots of the two file systems, for tests.</summary>
+    internal static long RemainingBytes(string proc, string cgroups)
+    {
+        long least = AvailableBytes(proc);
+        foreach ((string group, bool isV2) in Groups(proc, cgroups))
+            if (LimitOf(group, isV2) is var limit and < long.MaxValue)
+                least = Math.Min(least, limit - UsedBytes(group, isV2));
+        return Math.Max(0, least);
+    }
+
     /// <summary>The least memory limit on the path of this process' control group (cgroups(7), versions 1 and 2); long.MaxValue without one.</summary>
     internal static long CgroupLimitBytes(string proc, string cgroups)
     {
-        string list = Path.Combine(proc, "self", "cgroup");
-        if (!File.Exists(list))
-            return long.MaxValue;
         long least = long.MaxValue;
-        foreach (string line in File.ReadLines(list))
-        {
-            string[] parts = line.Split(':', 3); // number : controllers : path
-            if (parts.Length != 3)
-                continue;
-            if (parts[1].Length == 0)
-                least = Math.Min(least, LeastLimit(cgroups, parts[2], "memory.max"));
-            else if (parts[1].Split(',').Contains("memory"))
-                least = Math.Min(least, LeastLimit(Path.Combine(cgroups, "memory"), parts[2], "memory.limit_in_bytes"));
-        }
+        foreach ((string group, bool isV2) in Groups(proc, cgroups))
+            least = Math.Min(least, LimitOf(group, isV2));
         return least;
     }
 
-    /// <summary>The least limit from a group up to the root; a container often sees its own group as the root.</summary>
-    private static long LeastLimit(string root, string path, string file)
+    /// <summary>Folders of this process' memory control groups up to the root; a container often sees its own group as the root.</summary>
+    private static IEnumerable<(string Group, bool IsV2)> Groups(string proc, string cgroups)
     {
-        long least = long.MaxValue;
-        for (string? group = path.Trim('/'); group is not null; group = group.Length == 0 ? null : Path.GetDirectoryName(group))
+        string list = Path.Combine(proc, "self", "cgroup");
+        if (!File.Exists(list))
+            yield break;
+        foreach (string line in File.ReadLines(list))
         {
-            string name = Path.Combine(root, group, file);
-            if (File.Exists(name) && long.TryParse(File.ReadAllText(name).Trim(), CultureInfo.InvariantCulture, out long limit))
-                least = Math.Min(least, limit); // "max" is no number: no limit
+            string[] parts = line.Split(':', 3); // number : controllers : path
+            bool isV2 = parts.Length == 3 && parts[1].Length == 0;
+            if (!isV2 && (parts.Length != 3 || !parts[1].Split(',').Contains("memory")))
+                continue;
+            string root = isV2 ? cgroups : Path.Combine(cgroups, "memory");
+            for (string? path = parts[2].Trim('/'); path is not null; path = path.Length == 0 ? null : Path.GetDirectoryName(path))
+                yield return (Path.Combine(root, path), isV2);
         }
-        return least;
+    }
+
+    private static long LimitOf(string group, bool isV2) => ReadNumber(group, isV2 ? "memory.max" : "memory.limit_in_bytes") ?? long.MaxValue;
+
+    /// <summary>Used bytes, without the file pages that the kernel gives up when asked.</summary>
+    private static long UsedBytes(string group, bool isV2)
+    {
+        long used = ReadNumber(group, isV2 ? "memory.current" : "memory.usage_in_bytes") ?? 0;
+        string key = isV2 ? "inactive_file " : "total_inactive_file ";
+        string stat = Path.Combine(group, "memory.stat");
+        string? line = File.Exists(stat) ? File.ReadLines(stat).FirstOrDefault(l => l.StartsWith(key, StringComparison.Ordinal)) : null;
+        return line is null ? used : used - long.Parse(line.AsSpan(key.Length), CultureInfo.InvariantCulture);
+    }
+
+    /// <returns>Null for no file, or no number: "max" is none.</returns>
+    private static long? ReadNumber(string group, string file)
+    {
+        string name = Path.Combine(group, file);
+        return File.Exists(name) && long.TryParse(File.ReadAllText(name).Trim(), CultureInfo.InvariantCulture, out long number) ? number : null;
     }
 }

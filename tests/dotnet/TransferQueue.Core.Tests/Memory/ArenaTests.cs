@@ -66,11 +66,24 @@ public sealed unsafe class ArenaTests
     [Fact]
     public void MemoryThatTheSystemHasNotIsAnErrorWithNumbers()
     {
-        using var arena = new Arena(new ArenaOptions { CapacityBytes = 1L << 42, GrowthBytes = MiB });
-        var error = Assert.Throws<StorageFullException>(() => arena.TryGrow(1L << 42, 0, out _));
-        Assert.Contains($"{1L << 42} more bytes", error.Message);
-        Assert.Equal(0, arena.CommittedBytes);
-        Assert.True(arena.TryGrow(MiB, 0, out _)); // it goes on
+        long remaining = 10 * MiB;
+        using var arena = new Arena(new ArenaOptions { CapacityBytes = 64 * MiB, GrowthBytes = 4 * MiB, ReserveBytes = MiB, RemainingBytes = () => remaining });
+        var error = Assert.Throws<StorageFullException>(() => arena.TryGrow(10 * MiB, 0, out _));
+        Assert.Contains($"{10 * MiB} more bytes of shared memory asked, the system can spare {9 * MiB}", error.Message);
+        Assert.Empty(arena.Segments);
+        Assert.True(arena.TryGrow(9 * MiB, 0, out var grown)); // it goes on; and takes no more than there is
+        Assert.Equal((0, 0L, 9 * MiB), grown);
+        remaining = 0;
+        Assert.Throws<StorageFullException>(() => arena.TryGrow(1, 0, out _));
+    }
+
+    [Fact]
+    public void TheSystemIsAskedByDefault()
+    {
+        using var arena = new Arena(new ArenaOptions { CapacityBytes = 1L << 50 });
+        var error = Assert.Throws<StorageFullException>(() => arena.TryGrow(1L << 50, 0, out _)); // not even tried: the kernel would kill processes
+        Assert.Contains("the system can spare", error.Message);
+        Assert.Empty(arena.Segments);
     }
 
     [Fact]

@@ -57,6 +57,26 @@ public sealed class MemoryLimitsTests : IDisposable
         Assert.Equal(GiB / 2, Default("0::/\n", availableKiB: 1 << 20));
     }
 
+    [Theory]
+    [InlineData("0::/a", "cg/a", "memory.max", "memory.current", "inactive_file")]
+    [InlineData("3:memory:/a", "cg/memory/a", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")]
+    public void WhatAControlGroupHasLeftBoundsWhatRemains(string line, string group, string limit, string usage, string inactive)
+    {
+        Write($"{group}/{limit}", $"{4 * GiB}");
+        Write($"{group}/{usage}", $"{3 * GiB}");
+        Default(line + "\n");
+        Assert.Equal(GiB, MemoryLimits.RemainingBytes(Path.Combine(_root, "proc"), Path.Combine(_root, "cg")));
+        Write($"{group}/memory.stat", $"anon 5\n{inactive} {GiB}\n");
+        Assert.Equal(2 * GiB, MemoryLimits.RemainingBytes(Path.Combine(_root, "proc"), Path.Combine(_root, "cg")));
+    }
+
+    [Fact]
+    public void WithoutAControlGroupTheAvailableMemoryRemains()
+    {
+        Default("0::/\n");
+        Assert.Equal(16 * GiB, MemoryLimits.RemainingBytes(Path.Combine(_root, "proc"), Path.Combine(_root, "cg")));
+    }
+
     [Fact]
     public void ThisMachineHasADefault() => Assert.InRange(MemoryLimits.DefaultCapacityBytes(), 1 << 20, 1L << 50);
 }

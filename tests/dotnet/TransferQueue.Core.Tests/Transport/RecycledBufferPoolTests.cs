@@ -22,16 +22,6 @@ public sealed class RecycledBufferPoolTests
     }).QuickCheckThrowOnFailure();
 
     [Fact]
-    public void TheLongestArrayOfDotNetIsServed()
-    {
-        var pool = new RecycledBufferPool(0);
-        byte[] array = pool.Take(Array.MaxLength);
-        Assert.Equal(Array.MaxLength, array.Length);
-        pool.Return(array);
-        Assert.Equal(0, pool.KeptBytes);
-    }
-
-    [Fact]
     public void KeptBytesAreBoundedInFavourOfWhatComesBackNow()
     {
         var pool = new RecycledBufferPool(3 << 20);
