@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 FIRST_REPLY = 1000
 NONCE, ERROR, BATCH = 2000, 2001, 2002
 
-names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 i64 = st.integers(-(2**63), 2**63 - 1)
 counts = st.integers(0, 12)
 flags = st.booleans()
@@ -224,7 +224,7 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     11: by_keys(strict=flags, fields=st.lists(names, max_size=4)) | selections(strict=flags) | by_keys(strict=flags),
     12: header(
         {"partition": names, "fields": st.lists(names, max_size=4), "mode": st.sampled_from(["fetch", "insert", "force_fetch"])},
-        {"batch_size": st.integers(-(2**31), 2**31 - 1), "task": names, "sampling": tags(1)},
+        {"batch_size": st.integers(0, 2**24), "task": names, "sampling": tags(1)},
     ),
     13: by_keys(create=flags),
     14: counts.flatmap(lambda rows: header({"partition": names, "indexes": numbers("i8", rows)})),
