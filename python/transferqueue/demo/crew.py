@@ -5,7 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import tempfile
+import time
+from collections.abc import Iterable
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,8 +16,8 @@ from typing import Self
 from transferqueue.demo import worker
 from transferqueue.demo.settings import ROLES, Settings
 
-#: Seconds that a process has to end when asked, and again when told by SIGTERM, before it is killed.
-GRACE_S = 5.0
+#: Seconds that all processes together have to end when asked, and again when told by SIGTERM, before they are killed.
+GRACE_S = 3.0
 LOG_LINES = 15
 
 
@@ -100,12 +103,16 @@ class Crew:
     def _end(self) -> None:
         self._stopping.set()
         started = [process for process in self.processes.values() if process.pid is not None]
-        for process in started:
-            process.join(GRACE_S)
+        _join(started)
         for end in ("terminate", "kill"):
             left = [process for process in started if process.is_alive()]
             for process in left:
                 getattr(process, end)()
-            for process in left:
-                process.join(GRACE_S)
+            _join(left)
         self._logs.cleanup()
+
+
+def _join(processes: Iterable[BaseProcess]) -> None:
+    deadline = time.monotonic() + GRACE_S
+    for process in processes:
+        process.join(max(deadline - time.monotonic(), 0))

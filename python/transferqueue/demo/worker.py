@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -22,7 +23,7 @@ def main(role: str, settings: Settings, stopping: Flag, log: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the parent decides
     _write_to(log)
     Path("/proc/self/comm").write_text(f"tq-{role}")  # what `ps` and `top` call it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(log,), daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"  # five processes share the machine: one thread each
 
     import torch
@@ -50,8 +51,9 @@ def _write_to(log: str) -> None:
     os.close(descriptor)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(log: str) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # no cleanup: whoever could want it is gone
+        shutil.rmtree(Path(log).parent, ignore_errors=True)
+        os._exit(1)  # nothing else needs an end: whoever could want it is gone

@@ -62,6 +62,7 @@ def test_stopped_in_the_middle_nothing_stays(demo: Callable[..., Started], numbe
     assert run.process.returncode == code, output
     assert "Traceback" not in output
     assert run.left_running() == []
+    assert list(run.temporary.glob("transferqueue-demo-*")) == []
 
 
 def test_the_death_of_a_worker_ends_the_run_and_says_whose(demo: Callable[..., Started]):
