@@ -15,8 +15,8 @@ internal sealed class DealerChannel : IMessageChannel
     /// <summary>Bytes that may be on their way to NetMQ when a further message is sent.</summary>
     private const long MostQueuedBytes = 256L << 20;
     private const int MessagesInNetMQ = 64;
-    private static readonly TimeSpan s_keepAlive = TimeSpan.FromSeconds(30);
-    private static long s_monitors;
+    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(30);
+    private static long Monitors;
 
     private readonly NativeBufferPool _pool;
     private readonly TransportLimits _limits;
@@ -44,7 +44,7 @@ internal sealed class DealerChannel : IMessageChannel
         _pool = pool;
         _limits = limits;
         SetOptions();
-        string monitor = $"inproc://tq-dealer-{Interlocked.Increment(ref s_monitors)}";
+        string monitor = $"inproc://tq-dealer-{Interlocked.Increment(ref Monitors)}";
         _socket.Monitor(monitor, SocketEvents.Connected | SocketEvents.Disconnected | SocketEvents.Closed);
         _monitor.Connect(monitor);
         _socket.ReceiveReady += (_, _) => ReceiveAll();
@@ -157,8 +157,8 @@ internal sealed class DealerChannel : IMessageChannel
         options.SendHighWatermark = MessagesInNetMQ;
         options.ReceiveHighWatermark = MessagesInNetMQ;
         options.TcpKeepalive = true;
-        options.TcpKeepaliveIdle = s_keepAlive;
-        options.TcpKeepaliveInterval = s_keepAlive / 3;
+        options.TcpKeepaliveIdle = KeepAlive;
+        options.TcpKeepaliveInterval = KeepAlive / 3;
     }
 
     private void AwaitConnection(TimeSpan timeout)

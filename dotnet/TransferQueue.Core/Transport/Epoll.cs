@@ -26,8 +26,8 @@ internal sealed unsafe class Epoll : IDisposable
     private const int MostEvents = 256;
 
     /// <summary>epoll_event is packed on x86-64 only: 4 bytes of flags, then 8 of ours.</summary>
-    private static readonly int s_stride = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
-    private static readonly int s_keyOffset = s_stride - 8;
+    private static readonly int Stride = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
+    private static readonly int KeyOffset = Stride - 8;
 
     private readonly byte* _events = (byte*)NativeMemory.Alloc((nuint)(MostEvents * 16));
     private int _fd = Errno.Check(LibcSockets.epoll_create1(LibcSockets.EPOLL_CLOEXEC), "epoll: creating");
@@ -55,8 +55,8 @@ internal sealed unsafe class Epoll : IDisposable
     {
         get
         {
-            byte* at = _events + index * s_stride;
-            return (*(EpollEvents*)at, Marshal.ReadInt64((nint)at, s_keyOffset));
+            byte* at = _events + index * Stride;
+            return (*(EpollEvents*)at, Marshal.ReadInt64((nint)at, KeyOffset));
         }
     }
 
@@ -74,7 +74,7 @@ internal sealed unsafe class Epoll : IDisposable
     {
         byte* what = stackalloc byte[16];
         *(EpollEvents*)what = events;
-        Marshal.WriteInt64((nint)what, s_keyOffset, key);
+        Marshal.WriteInt64((nint)what, KeyOffset, key);
         Errno.Check(LibcSockets.epoll_ctl(_fd, operation, fd, what), "epoll: changing an fd");
     }
 }

@@ -9,7 +9,7 @@ internal static unsafe class FdPassing
     /// <summary>Files per message.</summary>
     public const int MostFds = 64;
 
-    private static readonly int s_headBytes = sizeof(cmsghdr);
+    private static readonly int HeadBytes = sizeof(cmsghdr);
 
     /// <summary>Sends bytes and duplicates of files; the caller keeps its own. Waits at most <paramref name="timeout"/> for room.</summary>
     /// <param name="socket">A connected Unix socket.</param>
@@ -71,15 +71,15 @@ internal static unsafe class FdPassing
         }
     }
 
-    private static int ControlBytes(int fds) => (s_headBytes + fds * sizeof(int) + 7) & ~7;
+    private static int ControlBytes(int fds) => (HeadBytes + fds * sizeof(int) + 7) & ~7;
 
     private static void WriteControl(ref msghdr message, byte* control, ReadOnlySpan<int> fds)
     {
         var head = (cmsghdr*)control;
-        head->cmsg_len = (nuint)(s_headBytes + fds.Length * sizeof(int));
+        head->cmsg_len = (nuint)(HeadBytes + fds.Length * sizeof(int));
         head->cmsg_level = LibcSockets.SOL_SOCKET;
         head->cmsg_type = LibcSockets.SCM_RIGHTS;
-        fds.CopyTo(new Span<int>(control + s_headBytes, fds.Length));
+        fds.CopyTo(new Span<int>(control + HeadBytes, fds.Length));
         message.msg_control = control;
         message.msg_controllen = (nuint)ControlBytes(fds.Length);
     }
@@ -87,10 +87,10 @@ internal static unsafe class FdPassing
     private static int ReadControl(in msghdr message, Span<int> fds)
     {
         var head = (cmsghdr*)message.msg_control;
-        if (message.msg_controllen < (nuint)s_headBytes || head->cmsg_level != LibcSockets.SOL_SOCKET || head->cmsg_type != LibcSockets.SCM_RIGHTS)
+        if (message.msg_controllen < (nuint)HeadBytes || head->cmsg_level != LibcSockets.SOL_SOCKET || head->cmsg_type != LibcSockets.SCM_RIGHTS)
             return 0;
-        int count = ((int)head->cmsg_len - s_headBytes) / sizeof(int);
-        new ReadOnlySpan<int>((byte*)head + s_headBytes, count).CopyTo(fds);
+        int count = ((int)head->cmsg_len - HeadBytes) / sizeof(int);
+        new ReadOnlySpan<int>((byte*)head + HeadBytes, count).CopyTo(fds);
         return count;
     }
 

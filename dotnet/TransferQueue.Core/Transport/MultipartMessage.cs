@@ -21,7 +21,7 @@ internal sealed unsafe class MultipartMessage : IDisposable
     public static readonly long MostFrameBytes = Array.MaxLength;
 
     /// <summary>Bounds a wait that never happens: only a first frame is refused.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     private readonly List<Msg> _frames = [];
 
@@ -149,7 +149,7 @@ internal sealed unsafe class MultipartMessage : IDisposable
         if (!socket.TrySend(ref frames[0], TimeSpan.Zero, more: frames.Length > 1))
             return false;
         for (int i = 1; i < frames.Length; i++)
-            socket.TrySend(ref frames[i], s_patience, more: i < frames.Length - 1);
+            socket.TrySend(ref frames[i], Patience, more: i < frames.Length - 1);
         Dispose();
         return true;
     }

@@ -12,7 +12,7 @@ internal sealed class RecycledBufferPool : IBufferPool
 {
     private const int SmallestBytes = 256;
     private const int ClassCount = 4 * 24;
-    private static readonly Lazy<RecycledBufferPool> s_installed = new(Install);
+    private static readonly Lazy<RecycledBufferPool> Shared = new(Install);
 
     private readonly Lock _gate = new();
     private readonly Stack<byte[]>?[] _kept = new Stack<byte[]>?[ClassCount];
@@ -22,7 +22,7 @@ internal sealed class RecycledBufferPool : IBufferPool
     public RecycledBufferPool(long mostKeptBytes) => _mostKeptBytes = mostKeptBytes;
 
     /// <summary>The process' pool, given to NetMQ when first asked for. It keeps a quarter of what the managed heap may have, 512 MiB at most.</summary>
-    public static RecycledBufferPool Installed => s_installed.Value;
+    public static RecycledBufferPool Installed => Shared.Value;
 
     /// <summary>Bytes that are kept unused.</summary>
     public long KeptBytes { get; private set; }

@@ -17,15 +17,15 @@ internal sealed class RouterEndpoint : IDisposable
     /// <summary>Whole messages that NetMQ may hold for one peer and direction.</summary>
     private const int MessagesInNetMQ = 64;
 
-    private static readonly TimeSpan s_retry = TimeSpan.FromMilliseconds(2);
-    private static readonly TimeSpan s_keepAlive = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(30);
 
     private readonly RouterEndpointOptions _options;
     private readonly IRouterHandler _handler;
     private readonly RouterSocket _socket = new();
     private readonly NetMQQueue<Posted> _posted = new();
     private readonly NetMQPoller _poller;
-    private readonly NetMQTimer _retry = new(s_retry) { Enable = false };
+    private readonly NetMQTimer _retry = new(Retry) { Enable = false };
     private readonly Dictionary<byte[], RouterPeer> _peers = new(IdentityComparer.Instance);
     private readonly Dictionary<byte[], RouterPeer>.AlternateLookup<ReadOnlySpan<byte>> _peersBySpan;
 
@@ -119,8 +119,8 @@ internal sealed class RouterEndpoint : IDisposable
         options.SendHighWatermark = MessagesInNetMQ;
         options.DisconnectMessage = MultipartMessage.Farewell;
         options.TcpKeepalive = true; // a host that vanished without a word
-        options.TcpKeepaliveIdle = s_keepAlive;
-        options.TcpKeepaliveInterval = s_keepAlive / 3;
+        options.TcpKeepaliveIdle = KeepAlive;
+        options.TcpKeepaliveInterval = KeepAlive / 3;
     }
 
     private void ReceiveSome(object? sender, NetMQSocketEventArgs e)

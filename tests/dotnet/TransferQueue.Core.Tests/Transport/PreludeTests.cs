@@ -11,7 +11,7 @@ namespace TransferQueue.Tests.Transport;
 
 public sealed class PreludeTests
 {
-    private static readonly TransportLimits s_limits = new() { HeaderBytes = 1000, Frames = 4, FrameBytes = 5000, PayloadBytes = 9000 };
+    private static readonly TransportLimits Limits = new() { HeaderBytes = 1000, Frames = 4, FrameBytes = 5000, PayloadBytes = 9000 };
 
     [Fact]
     public void FieldsLieWhereTheWireSays()
@@ -33,7 +33,12 @@ public sealed class PreludeTests
         byte[] bytes = new byte[Prelude.Bytes];
         (Prelude.Create(0x0B0A, 0x1807060504030201) with
         {
-            Acknowledged = 2, TimeoutMilliseconds = 3, HeaderBytes = 4, FrameCount = 5, Flags = 6, PayloadBytes = 7,
+            Acknowledged = 2,
+            TimeoutMilliseconds = 3,
+            HeaderBytes = 4,
+            FrameCount = 5,
+            Flags = 6,
+            PayloadBytes = 7,
         }).CopyTo(bytes);
         Assert.Equal(
             "54514E31" + "0100" + "0A0B" + "0102030405060718" + "0200000000000000" + "03000000" + "04000000" + "05000000" + "06000000" + "0700000000000000",
@@ -62,7 +67,7 @@ public sealed class PreludeTests
         Prop.ForAll(preludes.ToArbitrary(), p =>
         {
             bool isFine = p.HeaderBytes <= 1000 && p.FrameCount <= 4 && p.PayloadBytes <= 9000 && p.RequestId > 0 && (p.FrameCount > 0 || p.PayloadBytes == 0);
-            Assert.Equal(isFine, p.Check(s_limits) is null);
+            Assert.Equal(isFine, p.Check(Limits) is null);
         }).QuickCheckThrowOnFailure();
     }
 
@@ -70,15 +75,15 @@ public sealed class PreludeTests
     public void EachFaultHasItsKind()
     {
         Prelude fine = Prelude.Create(2, 1);
-        Assert.Null(fine.Check(s_limits));
-        Assert.IsType<ProtocolException>((fine with { Magic = 0x20544547 }).Check(s_limits));
-        var version = Assert.IsType<ProtocolVersionException>((fine with { Version = 7 }).Check(s_limits));
+        Assert.Null(fine.Check(Limits));
+        Assert.IsType<ProtocolException>((fine with { Magic = 0x20544547 }).Check(Limits));
+        var version = Assert.IsType<ProtocolVersionException>((fine with { Version = 7 }).Check(Limits));
         Assert.Contains("version 7", version.Message);
         Assert.Contains("speaks 1", version.Message);
-        Assert.IsType<ProtocolException>((fine with { Flags = 1 }).Check(s_limits));
-        Assert.IsType<LimitExceededException>((fine with { HeaderBytes = uint.MaxValue }).Check(s_limits));
-        Assert.IsType<LimitExceededException>((fine with { FrameCount = uint.MaxValue }).Check(s_limits));
-        Assert.IsType<LimitExceededException>((fine with { FrameCount = 1, PayloadBytes = ulong.MaxValue }).Check(s_limits));
+        Assert.IsType<ProtocolException>((fine with { Flags = 1 }).Check(Limits));
+        Assert.IsType<LimitExceededException>((fine with { HeaderBytes = uint.MaxValue }).Check(Limits));
+        Assert.IsType<LimitExceededException>((fine with { FrameCount = uint.MaxValue }).Check(Limits));
+        Assert.IsType<LimitExceededException>((fine with { FrameCount = 1, PayloadBytes = ulong.MaxValue }).Check(Limits));
     }
 
     [Theory]
@@ -97,7 +102,7 @@ public sealed class PreludeTests
     public void AFrameOverItsLimitIsRefused()
     {
         Prelude prelude = Prelude.Create(2, 1) with { FrameCount = 1, PayloadBytes = 5001 };
-        Assert.IsType<LimitExceededException>(prelude.CheckLengths([5001], s_limits));
+        Assert.IsType<LimitExceededException>(prelude.CheckLengths([5001], Limits));
     }
 
     [Fact]
@@ -117,7 +122,7 @@ public sealed class PreludeTests
                 ReadOnlySpan<byte> bytes = stream.AsSpan(at, piece);
                 at += piece;
                 while (!bytes.IsEmpty)
-                    if (collector.Take(ref bytes, s_limits, out var error, out var head))
+                    if (collector.Take(ref bytes, Limits, out var error, out var head))
                     {
                         Assert.Equal(message, head.ToArray());
                         heads++;

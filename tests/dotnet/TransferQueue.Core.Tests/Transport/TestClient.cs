@@ -91,9 +91,9 @@ internal static unsafe class TestClient
     /// <summary>Bytes of what repeats; odd, so that a shift by whole pages shows.</summary>
     private const int TileBytes = 65_521;
 
-    private static readonly System.Collections.Concurrent.ConcurrentDictionary<int, byte[]> s_tiles = new();
+    private static readonly System.Collections.Concurrent.ConcurrentDictionary<int, byte[]> Tiles = new();
 
-    private static byte[] Tile(int seed) => s_tiles.GetOrAdd(seed, static seed =>
+    private static byte[] Tile(int seed) => Tiles.GetOrAdd(seed, static seed =>
     {
         byte[] tile = new byte[TileBytes];
         new Random(seed).NextBytes(tile);
