@@ -16,7 +16,7 @@ internal sealed class DealerChannel : IMessageChannel
     private const long MostQueuedBytes = 256L << 20;
     private const int MessagesInNetMQ = 64;
     private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(30);
-    private static long Monitors;
+    private static long _monitors;
 
     private readonly NativeBufferPool _pool;
     private readonly TransportLimits _limits;
@@ -44,7 +44,7 @@ internal sealed class DealerChannel : IMessageChannel
         _pool = pool;
         _limits = limits;
         SetOptions();
-        string monitor = $"inproc://tq-dealer-{Interlocked.Increment(ref Monitors)}";
+        string monitor = $"inproc://tq-dealer-{Interlocked.Increment(ref _monitors)}";
         _socket.Monitor(monitor, SocketEvents.Connected | SocketEvents.Disconnected | SocketEvents.Closed);
         _monitor.Connect(monitor);
         _socket.ReceiveReady += (_, _) => ReceiveAll();
