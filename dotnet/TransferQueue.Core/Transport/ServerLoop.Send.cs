@@ -14,13 +14,15 @@ internal sealed unsafe partial class ServerLoop
     {
         if (!message.IsSealed)
             throw new InvalidOperationException("a message that was not sealed can't be sent");
+        // The first one may be with the kernel already without the loop having heard of it from its mover.
+        long behindFirst = connection.Outgoing.TryPeek(out OutgoingMessage? first) ? connection.PendingBytes - first.TotalBytes : 0;
         connection.Outgoing.Enqueue(message);
         if (connection.IsGone)
         {
             DropLater(connection);
             return;
         }
-        bool isOver = connection.PendingBytes > _options.MostPendingBytes || connection.Outgoing.Count > _options.MostPendingMessages;
+        bool isOver = behindFirst > _options.MostPendingBytes || connection.Outgoing.Count > _options.MostPendingMessages;
         connection.PendingBytes += message.TotalBytes;
         if (isOver)
             End(connection, $"it doesn't read its replies: {connection.PendingBytes} bytes in {connection.Outgoing.Count} messages are waiting");

@@ -28,8 +28,8 @@ internal sealed record ServerLoopOptions
     public TimeSpan CloseLimit { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// Bytes that may wait for a connection's reader when a further message is sent to it; over it the connection is cut off. A single message of any
-    /// length always passes. Default 1 GiB.
+    /// Bytes that may wait for a connection's reader, behind the message that is on its way, when a further one is sent to it; over it the connection is
+    /// cut off. A single message of any length always passes. Default 1 GiB.
     /// </summary>
     public long MostPendingBytes { get; init; } = 1L << 30;
 

@@ -29,6 +29,43 @@ public sealed unsafe class ServerLoopFaultTests
     }
 
     [Fact]
+    public void ShortRepliesThatFoundNoRoomArriveLater()
+    {
+        using var server = new TestServer();
+        using UnixChannel slow = server.Connect();
+        const int Replies = 2000;
+        for (ulong id = 1; id <= Replies; id++)
+            Send(slow, Request(TestServer.Download, id, BitConverter.GetBytes(20_000L)));
+        Until(() => server.HeadersSeen == Replies, "all requests");
+        Assert.True(server.Sent < Replies, "the socket took everything: the test shows nothing");
+        for (ulong id = 1; id <= Replies; id++)
+        {
+            using IncomingMessage reply = Receive(slow);
+            Assert.Equal((id, 20_000L), (reply.Prelude.RequestId, reply.Frames[0].Length));
+        }
+    }
+
+    [Fact]
+    public void BothDirectionsOfAConnectionGoOnAfterBothStoodStill()
+    {
+        using var server = new TestServer();
+        int fd = server.ConnectRaw();
+        const int Payload = 8 << 20;
+        SendRaw(fd, [.. Bytes(Prelude.Create(TestServer.Download, 1) with { HeaderBytes = 8 }), .. BitConverter.GetBytes(40_000_000L)]);
+        SendRaw(fd, [.. Bytes(Prelude.Create(TestServer.Echo, 2) with { FrameCount = 1, PayloadBytes = Payload }), .. BitConverter.GetBytes((long)Payload)]);
+        SendRaw(fd, new byte[1 << 20]);
+        Until(() => server.HeadersSeen == 2, "both headers");
+        SendRaw(fd, new byte[Payload - (1 << 20)]); // wakes the one direction, while nobody reads the other
+        Until(() => server.PayloadsReceived == 1, "the payload");
+        Assert.Equal(0, server.Sent);
+        using var channel = new UnixChannel(fd, server.Pool, TransportLimits.Default);
+        using (IncomingMessage download = Receive(channel))
+            Assert.Equal(40_000_000, download.Frames[0].Length);
+        using IncomingMessage echo = Receive(channel);
+        Assert.Equal(Payload, echo.Frames[0].Length);
+    }
+
+    [Fact]
     public void AReaderThatStopsIsCutOffAlone()
     {
         using var server = new TestServer(new ServerLoopOptions { MostPendingBytes = 10_000_000 });
