@@ -71,7 +71,7 @@ public sealed unsafe class ServerLoopFaultTests
         using var server = new TestServer(new ServerLoopOptions { MostPendingBytes = 10_000_000 });
         using UnixChannel stopped = server.Connect();
         using UnixChannel other = server.Connect();
-        for (ulong id = 1; id <= 6; id++)
+        for (ulong id = 1; id <= 40; id++)
             TrySend(stopped, Request(TestServer.Download, id, BitConverter.GetBytes(4_000_000L)));
         Until(() => server.Disconnects.Count == 1, "the end of the stopped reader");
         Assert.Contains("doesn't read its replies", server.Disconnects.Single());
