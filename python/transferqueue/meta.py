@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 import numpy as np
 
-from transferqueue import _extra_info, _tags
+from transferqueue import _core, _extra_info, _tags
+from transferqueue._core import BatchOperation
 from transferqueue._kv_batch_meta import KVBatchMeta
 from transferqueue._meta_packing import (
     dtype_of,
@@ -29,23 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["BatchMeta", "KVBatchMeta"]
 
 
-class _Operation(IntEnum):
-    """The core's operations on packed batches (docs/wire.md, section 5)."""
-
-    SELECT_ROWS = 1
-    SELECT_FIELDS = 2
-    CHUNK = 3
-    CHUNK_BY_PARTITION = 4
-    CONCAT = 5
-    UNION = 6
-    REORDER = 7
-    ADD_FIELDS = 8
-
-
-def _call(operation: _Operation, *arguments: Any) -> Any:
+def _call(operation: BatchOperation, *arguments: Any) -> Any:
     """One operation in the core: packed batches in, a packed batch or a list of them out."""
-    from transferqueue import _core
-
     return msgpack.unpackb(_core.batch_meta(operation, msgpack.packb(arguments)))
 
 
@@ -383,11 +368,11 @@ class BatchMeta:
             A position outside [0, B).
         """
         positions = _positions(sample_indices)
-        return self._with(_call(_Operation.SELECT_ROWS, self._packed, positions.tobytes()), positions.tolist())
+        return self._with(_call(BatchOperation.SELECT_ROWS, self._packed, positions.tobytes()), positions.tolist())
 
     def select_fields(self, field_names: Iterable[str]) -> BatchMeta:
         """Some fields of all rows; names that there are not are ignored."""
-        return self._with(_call(_Operation.SELECT_FIELDS, self._packed, list(field_names)))
+        return self._with(_call(BatchOperation.SELECT_FIELDS, self._packed, list(field_names)))
 
     def __getitem__(self, item: int | slice) -> BatchMeta:
         if isinstance(item, slice):
@@ -408,7 +393,7 @@ class BatchMeta:
         """
         made = []
         start = 0
-        for packed in _call(_Operation.CHUNK, self._packed, chunks):
+        for packed in _call(BatchOperation.CHUNK, self._packed, chunks):
             rows = unpack_map(packed)["n"]
             made.append(self._with(packed, range(start, start + rows)))
             start += rows
@@ -420,7 +405,7 @@ class BatchMeta:
         if self._backend_meta is not None:
             for row, partition in enumerate(self.partition_ids):
                 rows.setdefault(partition, []).append(row)
-        made = _call(_Operation.CHUNK_BY_PARTITION, self._packed)
+        made = _call(BatchOperation.CHUNK_BY_PARTITION, self._packed)
         return [self._with(packed, kept) for packed, kept in zip(made, rows.values() or [()] * len(made), strict=True)]
 
     @classmethod
@@ -449,7 +434,7 @@ class BatchMeta:
         kept = None
         if any(batch._backend_meta is not None for batch in full):
             kept = [dict(entry) for batch in full for entry in batch._custom_backend_meta]
-        packed = _call(_Operation.CONCAT, [batch._packed for batch in full], bool(validate))
+        packed = _call(BatchOperation.CONCAT, [batch._packed for batch in full], bool(validate))
         return cls._from_packed(packed, info, kept)
 
     def union(self, other: BatchMeta) -> BatchMeta:
@@ -463,7 +448,7 @@ class BatchMeta:
         _check_batch("union", other)
         if not (self.size and other.size):
             return (self if self.size else other).copy()
-        packed = _call(_Operation.UNION, self._packed, other._packed)
+        packed = _call(BatchOperation.UNION, self._packed, other._packed)
         kept = None
         if self._backend_meta is not None or other._backend_meta is not None:
             pairs = zip(self._custom_backend_meta, other._custom_backend_meta, strict=True)
@@ -479,7 +464,7 @@ class BatchMeta:
             ``indices`` is no permutation of the B positions.
         """
         positions = _positions(indices)
-        self._set(_call(_Operation.REORDER, self._packed, positions.tobytes()), None)
+        self._set(_call(BatchOperation.REORDER, self._packed, positions.tobytes()), None)
         if self._backend_meta is not None:
             self._backend_meta = [self._backend_meta[row] for row in positions.tolist()]
 
@@ -506,7 +491,7 @@ class BatchMeta:
 
     def _add_columns(self, schema: list[list[Any]], set_ready: bool = True) -> BatchMeta:
         """Add packed schema entries, in place, and return this object."""
-        self._set(_call(_Operation.ADD_FIELDS, self._packed, schema, bool(set_ready)), None)
+        self._set(_call(BatchOperation.ADD_FIELDS, self._packed, schema, bool(set_ready)), None)
         return self
 
 

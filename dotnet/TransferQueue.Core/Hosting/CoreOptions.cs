@@ -79,8 +79,6 @@ internal sealed record CoreOptions
             throw new InvalidArgumentException($"serve_core: capacity_bytes is {CapacityBytes}; it must be 1 or more");
         if (TotalRows is <= 0)
             throw new InvalidArgumentException($"serve_core: total_rows is {TotalRows}; it must be 1 or more");
-        if (Sampler != "SequentialSampler")
-            throw new InvalidArgumentException($"serve_core: sampler '{Sampler}' is not there; there is SequentialSampler");
         return this;
     }
 }

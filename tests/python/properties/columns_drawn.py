@@ -10,10 +10,7 @@ import torch
 from hypothesis import strategies as st
 from tensordict import NonTensorStack
 
-from transferqueue._tensors.dtypes import DTYPES
-
-# complex32 warns at every use that it is experimental; a test of all dtypes has it.
-SOME_DTYPES = [dtype for dtype in sorted(DTYPES.values(), key=str) if dtype != torch.complex32]
+from support.strategies import SOME_DTYPES, tensor_of
 
 
 @dataclass
@@ -22,15 +19,6 @@ class Drawn:
 
     column: Any
     rows: list[Any]
-
-
-def tensor_of(dtype: torch.dtype, shape: list[int], seed: int) -> torch.Tensor:
-    if 0 in shape:
-        return torch.empty(shape, dtype=dtype)
-    count = int(np.prod(shape)) * dtype.itemsize
-    octets = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, count, np.uint8))
-    flat = octets > 127 if dtype == torch.bool else octets.view(dtype)
-    return flat.reshape(shape)
 
 
 @st.composite
