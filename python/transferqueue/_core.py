@@ -77,7 +77,7 @@ class Connection:
     address : str
         ``unix:///path`` or ``tcp://host:port``.
     hello : dict
-        What the core told about itself: server, core_pid, epoch, limits, units, capacity_bytes, polling_mode.
+        What the core told about itself: server, core_pid, epoch, shared, limits, units, capacity_bytes, polling_mode.
     """
 
     def __init__(self, functions: Functions, client: int, address: str, hello: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ internal sealed partial class CoreHandler
             _answers.Connect(session.Client);
         }
         string version = typeof(CoreHandler).Assembly.GetName().Version?.ToString() ?? "";
-        return new HelloReply(version, Environment.ProcessId, _epoch, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
+        return new HelloReply(version, Environment.ProcessId, _epoch, false, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
     }
 
     private MetaReply Insert(MetaRequest request)

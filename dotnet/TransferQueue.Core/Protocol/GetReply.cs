@@ -4,7 +4,7 @@ namespace TransferQueue.Protocol;
 
 /// <summary>The reply to GET: how its frames are to be read.</summary>
 /// <param name="Rows">Rows of every column.</param>
-/// <param name="Columns">One per payload frame, in the frames' order.</param>
+/// <param name="Columns">In the order of the payload frames; each has one of them, or two.</param>
 internal sealed record GetReply(int Rows, ImmutableArray<ReplyColumn> Columns) : Reply
 {
     private static readonly HeaderKeys Keys = new("n", "columns");
@@ -36,15 +36,26 @@ internal sealed record GetReply(int Rows, ImmutableArray<ReplyColumn> Columns) :
 
     private void CheckFrames(ReadOnlySpan<long> frames)
     {
-        if (Columns.Length != frames.Length)
-            throw new ProtocolException($"reply to GET: {Columns.Length} columns, {frames.Length} frames; each column is one frame");
-        for (int i = 0; i < frames.Length; i++)
+        int wanted = 0;
+        foreach (var column in Columns)
+            wanted += column.Frames;
+        if (wanted != frames.Length)
+            throw new ProtocolException($"reply to GET: {Columns.Length} columns of {wanted} frames, {frames.Length} frames are there");
+        int next = 0;
+        foreach (var column in Columns)
         {
-            var column = Columns[i];
             if (column.Rows != Rows)
                 throw new ProtocolException($"reply to GET: column '{column.Name}' has {column.Rows} rows of {Rows}");
-            if (column.FrameBytes != frames[i])
-                throw new ProtocolException($"reply to GET: the pieces of column '{column.Name}' take {column.FrameBytes} bytes; its frame has {frames[i]}");
+            long bytes = frames[next];
+            if (column.Frames > 1)
+            {
+                if (column.HeadBytes != frames[next])
+                    throw new ProtocolException($"reply to GET: the head of column '{column.Name}' takes {column.HeadBytes} bytes; its frame has {frames[next]}");
+                bytes += frames[next + 1];
+            }
+            if (column.FrameBytes != bytes)
+                throw new ProtocolException($"reply to GET: the pieces of column '{column.Name}' take {column.FrameBytes} bytes; its frames have {bytes}");
+            next += column.Frames;
         }
     }
 }

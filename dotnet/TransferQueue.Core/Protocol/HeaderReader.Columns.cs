@@ -25,19 +25,37 @@ internal ref partial struct HeaderReader
         return columns.MoveToImmutable();
     }
 
-    /// <summary>Reads the columns [name, dtype, [[kind, rows, shape, bytes], …]] of a reply.</summary>
+    /// <summary>Reads the columns [name, dtype, [[kind, rows, shape, bytes], …], frames?] of a reply.</summary>
     internal ImmutableArray<ReplyColumn> ReplyColumns()
     {
         int count = List(Limits.Frames);
         var columns = ImmutableArray.CreateBuilder<ReplyColumn>(count);
         for (int i = 0; i < count; i++)
         {
-            Tuple(3);
+            int items = List(4);
+            if (items < 3)
+                throw Broken($"an array of {items} where one of 3 or 4 belongs");
             string name = Name();
             var dtype = DType();
-            columns.Add(new ReplyColumn(name, dtype, Pieces(name, dtype)));
+            var column = new ReplyColumn(name, dtype, Pieces(name, dtype), items == 4 ? (int)Integer(ReplyColumn.MostFrames, ReplyColumn.MostFrames) : 1);
+            if (column.Frames > 1 && (column.Pieces.Length != 1 || !column.Pieces[0].Layout.HasOffsets))
+                throw Broken($"the column '{name}' in two frames, with {column.Pieces.Length} pieces; only one piece with offsets may be cut");
+            columns.Add(column);
         }
         return columns.MoveToImmutable();
+    }
+
+    /// <summary>Reads segments [number, length].</summary>
+    internal ImmutableArray<SharedSegment> Segments()
+    {
+        int count = List(Limits.Frames);
+        var segments = ImmutableArray.CreateBuilder<SharedSegment>(count);
+        for (int i = 0; i < count; i++)
+        {
+            Tuple(2);
+            segments.Add(new SharedSegment((int)Integer(0, int.MaxValue), Integer(1)));
+        }
+        return segments.MoveToImmutable();
     }
 
     /// <summary>Reads the shape of a row.</summary>

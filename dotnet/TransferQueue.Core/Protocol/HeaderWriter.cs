@@ -175,12 +175,27 @@ internal ref struct HeaderWriter
         _writer.WriteArrayHeader(columns.Length);
         foreach (var column in columns)
         {
-            _writer.WriteArrayHeader(3);
+            _writer.WriteArrayHeader(column.Frames == 1 ? 3 : 4);
             _writer.Write(column.Name);
             _writer.Write((int)column.DType);
             _writer.WriteArrayHeader(column.Pieces.Length);
             foreach (var piece in column.Pieces)
                 Item(piece);
+            if (column.Frames > 1)
+                _writer.Write(column.Frames);
+        }
+    }
+
+    /// <summary>Writes segments of shared memory.</summary>
+    internal void Entry(string key, ImmutableArray<SharedSegment> segments)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(segments.Length);
+        foreach (var segment in segments)
+        {
+            _writer.WriteArrayHeader(2);
+            _writer.Write(segment.Number);
+            _writer.Write(segment.Length);
         }
     }
 

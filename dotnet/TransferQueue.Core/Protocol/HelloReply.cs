@@ -4,14 +4,15 @@ namespace TransferQueue.Protocol;
 /// <param name="Server">The version of its package.</param>
 /// <param name="CoreProcessId">Its process.</param>
 /// <param name="Epoch">Grows with every start of the core.</param>
+/// <param name="Shared">Whether it offers shared memory to this client: MEMORY, RESERVE, RELEASE, PIN, and the flags of a prelude.</param>
 /// <param name="Limits">What a message may have.</param>
 /// <param name="Units">Storage units.</param>
 /// <param name="CapacityBytes">What the storage holds at most.</param>
 /// <param name="PollingMode">Whether a fetch that finds too little returns at once.</param>
 internal sealed record HelloReply(
-    string Server, int CoreProcessId, long Epoch, ProtocolLimits Limits, int Units, long CapacityBytes, bool PollingMode) : Reply
+    string Server, int CoreProcessId, long Epoch, bool Shared, ProtocolLimits Limits, int Units, long CapacityBytes, bool PollingMode) : Reply
 {
-    private static readonly HeaderKeys Keys = new("server", "core_pid", "epoch", "limits", "units", "capacity_bytes", "polling_mode");
+    private static readonly HeaderKeys Keys = new("server", "core_pid", "epoch", "shared", "limits", "units", "capacity_bytes", "polling_mode");
 
     /// <summary>Reads the header.</summary>
     internal static HelloReply Read(ReadOnlyMemory<byte> header)
@@ -21,7 +22,7 @@ internal sealed record HelloReply(
         int? pid = null, units = null;
         long? epoch = null, capacity = null;
         ProtocolLimits? limits = null;
-        bool? polling = null;
+        bool? shared = null, polling = null;
         while (reader.Next(Keys) is { } key)
         {
             switch (key)
@@ -34,6 +35,9 @@ internal sealed record HelloReply(
                     break;
                 case "epoch":
                     epoch = reader.Integer();
+                    break;
+                case "shared":
+                    shared = reader.Boolean();
                     break;
                 case "limits":
                     limits = LimitsMap.Read(reader.Map());
@@ -50,8 +54,8 @@ internal sealed record HelloReply(
             }
         }
         return new HelloReply(
-            reader.Required(server, "server"), reader.Required(pid, "core_pid"), reader.Required(epoch, "epoch"), reader.Required(limits, "limits"),
-            reader.Required(units, "units"), reader.Required(capacity, "capacity_bytes"), reader.Required(polling, "polling_mode"));
+            reader.Required(server, "server"), reader.Required(pid, "core_pid"), reader.Required(epoch, "epoch"), reader.Required(shared, "shared"),
+            reader.Required(limits, "limits"), reader.Required(units, "units"), reader.Required(capacity, "capacity_bytes"), reader.Required(polling, "polling_mode"));
     }
 
     /// <inheritdoc/>
@@ -60,6 +64,7 @@ internal sealed record HelloReply(
         writer.Entry("server", Server);
         writer.Entry("core_pid", CoreProcessId);
         writer.Entry("epoch", Epoch);
+        writer.Entry("shared", Shared);
         writer.Entry("limits", LimitsMap.Of(Limits));
         writer.Entry("units", Units);
         writer.Entry("capacity_bytes", CapacityBytes);

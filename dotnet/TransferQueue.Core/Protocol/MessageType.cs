@@ -57,6 +57,18 @@ internal enum MessageType : ushort
     /// <summary>Counters.</summary>
     Stats = 24,
 
+    /// <summary>The segments of shared memory, with their files.</summary>
+    Memory = 30,
+
+    /// <summary>Room in shared memory for a put.</summary>
+    Reserve = 31,
+
+    /// <summary>Leases and loans that a client needs no more.</summary>
+    Release = 32,
+
+    /// <summary>Keeps leases as long as somebody has a pipe's end.</summary>
+    Pin = 33,
+
     /// <summary>A reply: done.</summary>
     Ok = 100,
 

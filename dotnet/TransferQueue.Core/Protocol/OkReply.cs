@@ -1,6 +1,6 @@
 namespace TransferQueue.Protocol;
 
-/// <summary>The reply without anything in it: to PING and SET_TAGS.</summary>
+/// <summary>The reply without anything in it: to PING, SET_TAGS, RELEASE and PIN.</summary>
 internal sealed record OkReply : Reply
 {
     private static readonly HeaderKeys Keys = new();

@@ -48,6 +48,8 @@ internal sealed record Document(ushort Type, long[] Frames, byte[] Header)
         MessageType.ProductionStatus or MessageType.ConsumptionStatus => StatusReply.Read(Header),
         MessageType.Partitions => PartitionsReply.Read(Header),
         MessageType.Stats => StatsReply.Read(Header),
+        MessageType.Memory => MemoryReply.Read(Header),
+        MessageType.Reserve => ReserveReply.Read(Header),
         _ => OkReply.Read(Header),
     };
 }

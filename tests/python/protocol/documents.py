@@ -27,6 +27,10 @@ def binary(count: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=count, max_size=count)
 
 
+def i64_bin(given: list[int]) -> bytes:
+    return np.array(given, "<i8").tobytes()
+
+
 def numbers(dtype: str, count: int) -> st.SearchStrategy[bytes]:
     return binary(np.dtype(dtype).itemsize * count)
 
@@ -135,8 +139,13 @@ def get_replies(draw: st.DrawFn) -> tuple[dict[str, Any], list[int]]:
             kind, _, shape, length = draw(layouts(count, dtype))
             pieces.append([kind, count, shape, length])
             end = -(-end // 64) * 64 + length
-        found.append([name, dtype, pieces])
-        frames.append(end)
+        head = -(-(rows + 1) * 8 // 64) * 64
+        if len(pieces) == 1 and pieces[0][0] in (1, 3, 4) and draw(flags):
+            found.append([name, dtype, pieces, 2])
+            frames += [head, end - head]
+        else:
+            found.append([name, dtype, pieces])
+            frames.append(end)
     return {"n": rows, "columns": found}, frames
 
 
@@ -205,12 +214,14 @@ hello_reply = header(
         "server": names,
         "core_pid": st.integers(0, 2**31 - 1),
         "epoch": i64,
+        "shared": flags,
         "limits": st.fixed_dictionaries({name: st.integers(0, 2**63 - 1) for name in limit_names}),
         "units": st.integers(0, 2**31 - 1),
         "capacity_bytes": st.integers(0, 2**63 - 1),
         "polling_mode": flags,
     }
 )
+u64_bins = st.lists(st.integers(0, 2**64 - 1), max_size=9).map(lambda given: np.array(given, "<u8").tobytes())
 found = header({"found": flags})
 counters = st.dictionaries(names, i64, max_size=20)
 meta = header({"meta": st.binary(max_size=40)})
@@ -238,6 +249,10 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     22: header({"partition": names}, {"task": names}),
     23: header({}),
     24: header({}),
+    30: header({"known": st.integers(0, 2**31 - 1)}),
+    31: header({"bytes": st.lists(st.integers(1 << 16, 1 << 40), min_size=1, max_size=9).map(i64_bin)}),
+    32: header({}, {"leases": u64_bins, "loans": u64_bins, "replies": u64_bins}),
+    33: header({"leases": u64_bins}),
     FIRST_REPLY + 1: hello_reply,
     FIRST_REPLY + 2: header({}),
     FIRST_REPLY + 10: meta | header({}) | header({"tags": st.binary(max_size=20), "fields": st.lists(names, max_size=4)}),
@@ -250,6 +265,10 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     FIRST_REPLY + 20: statuses(),
     FIRST_REPLY + 23: header({"partitions": st.lists(names, max_size=9)}),
     FIRST_REPLY + 24: counters,
+    FIRST_REPLY + 30: header({"segments": st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(1, 2**63 - 1)).map(list), max_size=4)}),
+    FIRST_REPLY + 31: header({"loan": st.integers(1, 2**63 - 1), "places": u64_bins}),
+    FIRST_REPLY + 32: header({}),
+    FIRST_REPLY + 33: header({}),
     NONCE: header({"nonce": binary(32)}),
     ERROR: header({"kind": st.integers(0, 17), "message": names, "details": st.dictionaries(names, i64 | names, max_size=5)}),
     BATCH: batches(),

@@ -105,6 +105,7 @@ class StubCore:
                 "server": "stub",
                 "core_pid": 1,
                 "epoch": 1,
+                "shared": False,
                 "limits": LIMITS,
                 "units": 1,
                 "capacity_bytes": 1 << 30,

@@ -55,6 +55,35 @@ public sealed class MessageTests
     public void OnlyAPutHasFrames() =>
         Assert.Throws<ProtocolException>(() => Request.Read(1, 2, new PingRequest().ToHeader(), [8], ProtocolLimits.Default));
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(65535)]
+    [InlineData(-1)]
+    public void RoomForAFrameThatMayNotBePlacedIsNotReserved(long bytes)
+    {
+        var header = new ReserveRequest([1 << 20, bytes]).ToHeader();
+        var error = Assert.Throws<ProtocolException>(() => Request.Read(1, (ushort)MessageType.Reserve, header, [], ProtocolLimits.Default));
+        Assert.Contains($"a frame of {bytes} bytes", error.Message);
+    }
+
+    [Fact]
+    public void AReservationNamesAFrame() =>
+        Assert.Throws<ProtocolException>(
+            () => Request.Read(1, (ushort)MessageType.Reserve, new ReserveRequest([]).ToHeader(), [], ProtocolLimits.Default));
+
+    [Fact]
+    public void OnlyOnePieceWithOffsetsComesInTwoFrames()
+    {
+        var jagged = SampleMessages.ReplyColumns[0];
+        var cut = new GetReply(1, [jagged with { Pieces = jagged.Pieces[..1], Frames = 2 }]).ToHeader();
+        Assert.Throws<ProtocolException>(() => GetReply.Read(cut, [80]));
+        Assert.Throws<ProtocolException>(() => GetReply.Read(cut, [72, 8]));
+        Assert.Throws<ProtocolException>(() => GetReply.Read(cut, [64, 8]));
+        var dense = new GetReply(2, [jagged with { Pieces = jagged.Pieces[1..], Frames = 2 }]).ToHeader();
+        Assert.Throws<ProtocolException>(() => GetReply.Read(dense, [0, 40]));
+        Assert.Throws<ProtocolException>(() => GetReply.Read(new GetReply(3, [jagged with { Frames = 2 }]).ToHeader(), [64, 104]));
+    }
+
     [Fact]
     public void AnErrorReplyBecomesItsLeafAgain()
     {

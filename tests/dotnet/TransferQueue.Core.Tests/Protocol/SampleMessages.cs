@@ -58,6 +58,12 @@ internal static class SampleMessages
         (new ResetConsumptionRequest("train", "actor"), []),
         (new PartitionsRequest(), []),
         (new StatsRequest(), []),
+        (new MemoryRequest(3), []),
+        (new ReserveRequest([64 << 10, 1L << 30]), []),
+        (new ReleaseRequest([7, ulong.MaxValue], [8], [9]), []),
+        (new ReleaseRequest([], default, default), []),
+        (new ReleaseRequest(default, [1]), []),
+        (new PinRequest([7, 1]), []),
     ];
 
     internal static ImmutableArray<ReplyColumn> ReplyColumns { get; } =
@@ -70,13 +76,14 @@ internal static class SampleMessages
 
     internal static IReadOnlyList<(Reply Reply, Func<ReadOnlyMemory<byte>, Reply> Read)> Replies { get; } =
     [
-        (new HelloReply("0.2.0", 12, 3, new ProtocolLimits { Rows = 5, PayloadBytes = 1 << 30 }, 2, 1L << 40, true), HelloReply.Read),
+        (new HelloReply("0.2.0", 12, 3, true, new ProtocolLimits { Rows = 5, PayloadBytes = 1 << 30 }, 2, 1L << 40, true), HelloReply.Read),
         (new NonceReply(new byte[32]), NonceReply.Read),
         (new OkReply(), OkReply.Read),
         (PutReply.None, PutReply.Read),
         (PutReply.Kv(Tags, ["x", "y"]), PutReply.Read),
         (PutReply.Batch(Meta), PutReply.Read),
         (new GetReply(3, ReplyColumns), header => GetReply.Read(header, ReplyFrames)),
+        (new GetReply(1, [ReplyColumns[0] with { Pieces = ReplyColumns[0].Pieces[..1], Frames = 2 }]), header => GetReply.Read(header, [64, 16])),
         (new MetaReply(Meta), MetaReply.Read),
         (new RetrieveKeysReply(true, ["a", null, ""]), RetrieveKeysReply.Read),
         (new ListReply([new("train", 7, PackedKeys.Pack(Keys.AsSpan()), Tags), new("empty", 0, default, default)]), ListReply.Read),
@@ -86,6 +93,8 @@ internal static class SampleMessages
         (StatusReply.NotFound, StatusReply.Read),
         (new PartitionsReply(["train", "val"]), PartitionsReply.Read),
         (new StatsReply(ImmutableSortedDictionary<string, long>.Empty.Add("requests", 12).Add("rows", -1)), StatsReply.Read),
+        (new MemoryReply([new(0, 1L << 40), new(1, 4096)]), MemoryReply.Read),
+        (new ReserveReply(7, [0, 1UL << 48 | 4096]), ReserveReply.Read),
         (new ErrorReply(ErrorKind.NotReady, "12 of 64 ready", ImmutableSortedDictionary<string, object>.Empty.Add("missing", "reward").Add("ready", 12L)),
             ErrorReply.Read),
     ];
