@@ -8,13 +8,19 @@ namespace TransferQueue.Client;
 /// <remarks>Whoever takes the header or a frame disposes it; Dispose gives back the rest.</remarks>
 internal sealed class ClientReply : IDisposable
 {
-    private readonly List<NativeBuffer> _frames = [];
+    private readonly List<NativeBuffer?> _frames = [];
+    private readonly ulong[] _frameLengths = [];
+    private readonly ulong[] _places = [];
+    private int[] _fds;
     private NativeBuffer? _header;
 
     /// <summary>Takes a complete message's buffers; the message is as new then.</summary>
     public ClientReply(IncomingMessage message)
     {
         Prelude = message.Prelude;
+        _fds = message.TakeFds();
+        if (!message.Places.IsEmpty)
+            (_places, _frameLengths) = (message.Places.ToArray(), message.FrameLengths.ToArray());
         _header = message.Detach(_frames);
     }
 
@@ -30,11 +36,28 @@ internal sealed class ClientReply : IDisposable
     /// <summary>The header.</summary>
     public NativeBuffer Header => _header ?? throw new ObjectDisposedException(nameof(ClientReply));
 
-    /// <summary>The frames that were not taken, in order.</summary>
-    public IReadOnlyList<NativeBuffer> Frames => _frames;
+    /// <summary>The frames that were not taken, in order; null stands for a placed one.</summary>
+    public IReadOnlyList<NativeBuffer?> Frames => _frames;
+
+    /// <summary>Where each frame lies (<see cref="Columns.FramePlace"/>); empty: none is placed.</summary>
+    public ReadOnlySpan<ulong> Places => _places;
+
+    /// <summary>Bytes of each frame; empty if none is placed.</summary>
+    public ReadOnlySpan<ulong> FrameLengths => _frameLengths;
+
+    /// <summary>The lease of the placed frames; 0: none.</summary>
+    public ulong Lease => Prelude.Acknowledged;
 
     /// <summary>The header in memory of its own.</summary>
     public ReadOnlyMemory<byte> CopyHeader() => Header.Span.ToArray();
+
+    /// <summary>Makes the open files that came along the caller's, who closes them.</summary>
+    public int[] TakeFds()
+    {
+        int[] fds = _fds;
+        _fds = [];
+        return fds;
+    }
 
     /// <summary>Makes header and frames the caller's.</summary>
     public NativeBuffer Detach()
@@ -50,8 +73,10 @@ internal sealed class ClientReply : IDisposable
     {
         _header?.Dispose();
         _header = null;
-        foreach (NativeBuffer frame in _frames)
-            frame.Dispose();
+        foreach (NativeBuffer? frame in _frames)
+            frame?.Dispose();
         _frames.Clear();
+        foreach (int fd in TakeFds())
+            UnixSocket.Close(fd);
     }
 }

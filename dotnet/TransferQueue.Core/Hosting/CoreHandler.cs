@@ -45,7 +45,8 @@ internal sealed partial class CoreHandler : IServerHandler
     public void Connected(ServerConnection connection) => connection.State = new ClientSession();
 
     /// <inheritdoc/>
-    public ReceivePlan Header(ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<byte> header)
+    public ReceivePlan Header(
+        ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
     {
         _counters.Request(frameLengths.Length);
         try
@@ -54,6 +55,8 @@ internal sealed partial class CoreHandler : IServerHandler
             var session = (ClientSession)connection.State!;
             if (!session.IsGreeted && prelude.Type != (ushort)MessageType.Hello)
                 throw new AuthenticationException($"core: a request of type {prelude.Type} before HELLO; say HELLO first");
+            if (!places.IsEmpty)
+                throw new ProtocolException("core: frames in shared memory are not served; send them in the message");
             long[] lengths = new long[frameLengths.Length];
             for (int i = 0; i < lengths.Length; i++)
                 lengths[i] = checked((long)frameLengths[i]);

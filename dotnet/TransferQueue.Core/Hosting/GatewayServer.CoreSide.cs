@@ -13,16 +13,19 @@ internal sealed partial class GatewayServer
         }
 
         /// <inheritdoc/>
-        public ReceivePlan Header(ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<byte> header)
+        public ReceivePlan Header(
+            ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
         {
             var message = new MultipartMessage();
             try
             {
+                if (prelude.Flags != PreludeFlags.None)
+                    throw new ProtocolException("gateway: the core answered with frames in shared memory, which no other host can read");
                 WriteHead(message, prelude, frameLengths, header);
                 foreach (ulong length in frameLengths)
                     message.AddFrame((long)length);
             }
-            catch (LimitExceededException error)
+            catch (TransferQueueException error)
             {
                 message.Dispose();
                 gateway.Reply(PeerOf(connection), prelude.RequestId, Protocol.ErrorReply.Of(error));

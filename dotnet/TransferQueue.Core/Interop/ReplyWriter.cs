@@ -25,9 +25,11 @@ internal static unsafe class ReplyWriter
     {
         using (answer)
         {
+            if (!answer.Places.IsEmpty)
+                throw new ProtocolException("reply: frames in shared memory, which this client did not ask for");
             NativeBlock? table = answer.Frames.Count == 0 ? null : new NativeBlock(answer.Frames.Count * FrameNumbers * sizeof(long));
             var numbers = (long*)(table?.Address ?? 0);
-            foreach (NativeBuffer frame in answer.Frames)
+            foreach (NativeBuffer frame in answer.Frames.OfType<NativeBuffer>())
             {
                 *numbers++ = (long)frame.Address;
                 *numbers++ = frame.Length;

@@ -6,15 +6,15 @@ namespace TransferQueue.Transport;
 /// <summary>Hands open files to another process over a Unix socket (unix(7), SCM_RIGHTS). Stateless; any thread.</summary>
 internal static unsafe class FdPassing
 {
-    /// <summary>Files per message.</summary>
-    public const int MostFds = 64;
+    /// <summary>Files per message: the kernel's own limit.</summary>
+    public const int MostFds = 253;
 
     private static readonly int HeadBytes = sizeof(cmsghdr);
 
     /// <summary>Sends bytes and duplicates of files; the caller keeps its own. Waits at most <paramref name="timeout"/> for room.</summary>
     /// <param name="socket">A connected Unix socket.</param>
     /// <param name="bytes">At least one.</param>
-    /// <param name="fds">At most 64.</param>
+    /// <param name="fds">At most <see cref="MostFds"/>.</param>
     /// <param name="timeout">How long to wait.</param>
     /// <exception cref="ConnectionLostException">The other side is gone.</exception>
     /// <exception cref="DeadlineExceededException">There was no room in time.</exception>
@@ -42,7 +42,7 @@ internal static unsafe class FdPassing
     /// <summary>Receives bytes and files that came with them; the files are the caller's, close-on-exec.</summary>
     /// <param name="socket">A connected Unix socket.</param>
     /// <param name="bytes">Room for the bytes.</param>
-    /// <param name="fds">Room for 64 files.</param>
+    /// <param name="fds">Room for <see cref="MostFds"/> files.</param>
     /// <param name="fdCount">Files that came.</param>
     /// <param name="timeout">How long to wait.</param>
     /// <returns>Bytes that came.</returns>
@@ -63,7 +63,9 @@ internal static unsafe class FdPassing
                     throw new ConnectionLostException("passing files: the other side closed the connection");
                 if (received > 0)
                 {
-                    fdCount = ReadControl(message, fds);
+                    ReadOnlySpan<int> came = ReadControl(message);
+                    came.CopyTo(fds);
+                    fdCount = came.Length;
                     return (int)received;
                 }
                 Retry(received, socket, isSend: false, timeout);
@@ -71,9 +73,14 @@ internal static unsafe class FdPassing
         }
     }
 
-    private static int ControlBytes(int fds) => (HeadBytes + fds * sizeof(int) + 7) & ~7;
+    /// <summary>Bytes of control data that hold so many files.</summary>
+    internal static int ControlBytes(int fds) => (HeadBytes + fds * sizeof(int) + 7) & ~7;
 
-    private static void WriteControl(ref msghdr message, byte* control, ReadOnlySpan<int> fds)
+    /// <summary>Makes a message carry duplicates of files.</summary>
+    /// <param name="message">Gets the control data.</param>
+    /// <param name="control">Room for <see cref="ControlBytes"/>, in place until the call.</param>
+    /// <param name="fds">At least one.</param>
+    internal static void WriteControl(ref msghdr message, byte* control, ReadOnlySpan<int> fds)
     {
         var head = (cmsghdr*)control;
         head->cmsg_len = (nuint)(HeadBytes + fds.Length * sizeof(int));
@@ -84,14 +91,13 @@ internal static unsafe class FdPassing
         message.msg_controllen = (nuint)ControlBytes(fds.Length);
     }
 
-    private static int ReadControl(in msghdr message, Span<int> fds)
+    /// <summary>The files that came with a message; the receiver's own from now on.</summary>
+    internal static ReadOnlySpan<int> ReadControl(in msghdr message)
     {
         var head = (cmsghdr*)message.msg_control;
         if (message.msg_controllen < (nuint)HeadBytes || head->cmsg_level != LibcSockets.SOL_SOCKET || head->cmsg_type != LibcSockets.SCM_RIGHTS)
-            return 0;
-        int count = ((int)head->cmsg_len - HeadBytes) / sizeof(int);
-        new ReadOnlySpan<int>((byte*)head + HeadBytes, count).CopyTo(fds);
-        return count;
+            return [];
+        return new ReadOnlySpan<int>((byte*)head + HeadBytes, ((int)head->cmsg_len - HeadBytes) / sizeof(int));
     }
 
     private static void Retry(nint result, int socket, bool isSend, TimeSpan timeout)

@@ -13,18 +13,23 @@ internal interface IServerHandler
     /// <summary>A message's header is there, its payload isn't yet.</summary>
     /// <param name="connection">Whose.</param>
     /// <param name="prelude">Checked but for its type.</param>
-    /// <param name="frameLengths">Bytes of each frame; they add up to the payload. Valid during the call.</param>
+    /// <param name="frameLengths">Bytes of each frame; those of the inline ones add up to the payload. Valid during the call.</param>
+    /// <param name="places">Where each frame lies (<see cref="Columns.FramePlace"/>), the sender's word; empty if no frame is placed. Valid during the call.</param>
     /// <param name="header">The MessagePack map, unchecked. Valid during the call.</param>
-    /// <returns>Where the payload goes.</returns>
-    ReceivePlan Header(ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<byte> header);
+    /// <returns>Where the payload goes: the inline frames, one after the other.</returns>
+    ReceivePlan Header(
+        ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header);
 
     /// <summary>Every byte of the payload is in place. Called for plans of kind Into, also for an empty payload.</summary>
     void PayloadReceived(ServerConnection connection, ReceivePlan plan);
 
-    /// <summary>The connection ended in the middle of the payload: give the room back. Called instead of <see cref="PayloadReceived"/>.</summary>
+    /// <summary>
+    /// The connection ended in the middle of the payload: give the room back. Called instead of <see cref="PayloadReceived"/>; behind <see cref="Disconnected"/>
+    /// only for a plan that came too late (<see cref="ServerLoop.Continue"/>).
+    /// </summary>
     void PayloadLost(ServerConnection connection, ReceivePlan plan);
 
-    /// <summary>The connection is gone; nothing of it is in use any more. The last call for it.</summary>
+    /// <summary>The connection is gone; nothing of it is in use any more. A payload that was to wait needs no other plan now. The last call for it.</summary>
     void Disconnected(ServerConnection connection, string reason);
 
     /// <summary>

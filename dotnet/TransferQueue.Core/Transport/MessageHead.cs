@@ -4,7 +4,7 @@ using System.Buffers.Binary;
 namespace TransferQueue.Transport;
 
 /// <summary>
-/// Collects prelude, lengths and header from bytes that come in any pieces. Each part is checked as soon as it is there, and room is
+/// Collects prelude, lengths, places and header from bytes that come in any pieces. Each part is checked as soon as it is there, and room is
 /// made as bytes come, never as a length says. Not thread-safe.
 /// </summary>
 internal sealed class MessageHead
@@ -67,11 +67,15 @@ internal sealed class MessageHead
     }
 
     /// <summary>Copies the frame lengths out of a complete head.</summary>
-    public static void CopyLengths(ReadOnlySpan<byte> head, Span<ulong> lengths)
-    {
-        for (int i = 0; i < lengths.Length; i++)
-            lengths[i] = BinaryPrimitives.ReadUInt64LittleEndian(head[(Prelude.Bytes + i * sizeof(ulong))..]);
-    }
+    /// <param name="head">Prelude and what follows it.</param>
+    /// <param name="lengths">As long as there are frames.</param>
+    public static void CopyLengths(ReadOnlySpan<byte> head, Span<ulong> lengths) => CopyNumbers(head[Prelude.Bytes..], lengths);
+
+    /// <summary>Copies the places out of a complete head that has them.</summary>
+    /// <param name="head">Prelude and what follows it.</param>
+    /// <param name="places">As long as there are frames.</param>
+    public static void CopyPlaces(ReadOnlySpan<byte> head, Span<ulong> places) =>
+        CopyNumbers(head[(Prelude.Bytes + places.Length * sizeof(ulong))..], places);
 
     /// <summary>The usual case: the whole head is there, nothing needs copying.</summary>
     /// <returns>Whether that settled it, with a head or with an error.</returns>
@@ -89,7 +93,7 @@ internal sealed class MessageHead
             return false;
         head = bytes[..(Prelude.Bytes + _prelude.HeadBytes)];
         bytes = bytes[head.Length..];
-        error = CheckLengths(head, limits);
+        error = CheckFrames(head, limits);
         return true;
     }
 
@@ -99,21 +103,31 @@ internal sealed class MessageHead
         {
             _prelude = Prelude.Read(head);
             TransferQueueException? wrong = _prelude.Check(limits);
-            _wanted = wrong is null ? Prelude.Bytes + (int)_prelude.FrameCount * sizeof(ulong) : _wanted;
+            _wanted = wrong is null ? Prelude.Bytes + _prelude.FrameListBytes : _wanted;
             return wrong;
         }
         _wanted = Prelude.Bytes + _prelude.HeadBytes;
-        return CheckLengths(head, limits);
+        return CheckFrames(head, limits);
     }
 
-    private TransferQueueException? CheckLengths(ReadOnlySpan<byte> head, TransportLimits limits)
+    private TransferQueueException? CheckFrames(ReadOnlySpan<byte> head, TransportLimits limits)
     {
-        const int MostOnStack = 64;
-        int count = (int)_prelude.FrameCount;
-        Span<ulong> lengths = count <= MostOnStack ? stackalloc ulong[MostOnStack] : new ulong[count];
-        lengths = lengths[..count];
-        CopyLengths(head, lengths);
-        return _prelude.CheckLengths(lengths, limits);
+        const int MostOnStack = 128;
+        int frames = (int)_prelude.FrameCount;
+        int count = _prelude.HasPlaces ? 2 * frames : frames;
+        ulong[]? rented = count <= MostOnStack ? null : ArrayPool<ulong>.Shared.Rent(count);
+        Span<ulong> numbers = rented ?? stackalloc ulong[MostOnStack];
+        CopyNumbers(head[Prelude.Bytes..], numbers[..count]);
+        TransferQueueException? wrong = _prelude.CheckFrames(numbers[..frames], numbers[frames..count], limits);
+        if (rented is not null)
+            ArrayPool<ulong>.Shared.Return(rented);
+        return wrong;
+    }
+
+    private static void CopyNumbers(ReadOnlySpan<byte> bytes, Span<ulong> numbers)
+    {
+        for (int i = 0; i < numbers.Length; i++)
+            numbers[i] = BinaryPrimitives.ReadUInt64LittleEndian(bytes[(i * sizeof(ulong))..]);
     }
 
     private void Append(ReadOnlySpan<byte> bytes)

@@ -1,3 +1,4 @@
+using TransferQueue.Columns;
 using TransferQueue.Memory;
 
 namespace TransferQueue.Transport;
@@ -13,6 +14,9 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
 
     private readonly NativeBuffer _scratch = pool.Rent(ScratchBytes);
     private readonly MessageHead _head = new();
+
+    /// <summary>Files that came with the scratch's last byte, and are not a message's yet.</summary>
+    private readonly List<int> _fds = [];
 
     /// <summary>Bytes in the scratch that were not used yet.</summary>
     private int _scratchStart;
@@ -30,6 +34,7 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
     /// <returns>Whether the message is complete.</returns>
     /// <exception cref="ProtocolException">The bytes are no message. Also its relatives; the connection can't be used any more.</exception>
     /// <exception cref="StorageFullException">No memory for a frame.</exception>
+    /// <exception cref="TransferQueueException">Files that came along can't be opened.</exception>
     public bool TryRead(int fd, IncomingMessage message, out long result)
     {
         result = 0;
@@ -39,6 +44,7 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
             if (result <= 0)
                 return false;
         }
+        GiveFds(message);
         return true;
     }
 
@@ -47,6 +53,8 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
     {
         _head.Clear();
         _scratch.Dispose();
+        _fds.ForEach(UnixSocket.Close);
+        _fds.Clear();
     }
 
     /// <summary>Uses what is in the scratch.</summary>
@@ -56,7 +64,8 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
             return false;
         for (; _frame < message.Frames.Count; _frame++, _frameFilled = 0)
         {
-            NativeBuffer frame = message.Frames[_frame];
+            if (message.Frames[_frame] is not { } frame)
+                continue; // a placed one
             long taken = Math.Min(frame.Length - _frameFilled, _scratchEnd - _scratchStart);
             Buffer.MemoryCopy(_scratch.Address + _scratchStart, frame.Address + _frameFilled, taken, taken);
             _scratchStart += (int)taken;
@@ -88,29 +97,48 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
 
     private void TakeHead(IncomingMessage message, ReadOnlySpan<byte> head)
     {
+        const int MostOnStack = 64;
         Prelude prelude = _head.Prelude;
-        Span<ulong> lengths = prelude.FrameCount <= 64 ? stackalloc ulong[64] : new ulong[prelude.FrameCount];
-        lengths = lengths[..(int)prelude.FrameCount];
-        MessageHead.CopyLengths(head, lengths);
+        int count = (int)prelude.FrameCount;
+        Span<ulong> lengths = count <= MostOnStack ? stackalloc ulong[MostOnStack] : new ulong[count];
+        Span<ulong> places = count <= MostOnStack ? stackalloc ulong[MostOnStack] : new ulong[count];
+        MessageHead.CopyLengths(head, lengths[..count]);
+        if (prelude.HasPlaces)
+            MessageHead.CopyPlaces(head, places[..count]);
+        else
+            places.Fill(FramePlace.Inline);
         message.Prelude = prelude;
         message.Header = pool.Rent(prelude.HeaderBytes);
         head[^(int)prelude.HeaderBytes..].CopyTo(message.Header.Span);
-        foreach (ulong length in lengths)
-            message.Add(pool.Rent((long)length));
+        for (int i = 0; i < count; i++)
+            if (places[i] == FramePlace.Inline)
+                message.Add(pool.Rent((long)lengths[i]));
+            else
+                message.AddPlaced(places[i], lengths[i]);
+    }
+
+    /// <summary>Files are those of the message that has the last byte they came with, see <see cref="SocketIO.Receive(int, byte*, long, List{int})"/>.</summary>
+    private void GiveFds(IncomingMessage message)
+    {
+        if (_fds.Count == 0 || _scratchStart < _scratchEnd)
+            return;
+        if (message.Fds.Count + _fds.Count > FdPassing.MostFds)
+            throw new ProtocolException($"message: more than {FdPassing.MostFds} files came with it");
+        message.AddFds(_fds);
     }
 
     /// <summary>Receives to the scratch, or, while more of a frame is missing than that holds, to the frame.</summary>
     private long ReceiveMore(int fd, IncomingMessage message)
     {
+        GiveFds(message);
         _scratchStart = _scratchEnd = 0; // all of it was used, else there was no need for more
-        if (_isInFrames && message.Frames[_frame].Length - _frameFilled >= ScratchBytes)
+        if (_isInFrames && message.Frames[_frame] is { } frame && frame.Length - _frameFilled >= ScratchBytes)
         {
-            NativeBuffer frame = message.Frames[_frame];
-            long received = SocketIO.Receive(fd, frame.Address + _frameFilled, frame.Length - _frameFilled);
+            long received = SocketIO.Receive(fd, frame.Address + _frameFilled, frame.Length - _frameFilled, _fds);
             _frameFilled += Math.Max(0, received);
             return received;
         }
-        long count = SocketIO.Receive(fd, _scratch.Address, ScratchBytes);
+        long count = SocketIO.Receive(fd, _scratch.Address, ScratchBytes, _fds);
         _scratchEnd = (int)Math.Max(0, count);
         return count;
     }

@@ -63,8 +63,11 @@ internal sealed unsafe class MultipartMessage : IDisposable
 
     /// <summary>Copies a sealed message: its head and header to the first frame, its payload to the others.</summary>
     /// <exception cref="LimitExceededException">A frame is too long.</exception>
+    /// <exception cref="InvalidOperationException">It has flags or files, which stay on their host.</exception>
     public static MultipartMessage CopyOf(OutgoingMessage message)
     {
+        if (message.Prelude.Flags != PreludeFlags.None || message.Fds.Count > 0)
+            throw new InvalidOperationException($"a message with flags {message.Prelude.Flags} and {message.Fds.Count} files can't leave its host");
         var copy = new MultipartMessage();
         try
         {
@@ -98,6 +101,8 @@ internal sealed unsafe class MultipartMessage : IDisposable
         prelude = Prelude.Read(head);
         if (prelude.Check(limits) is { } wrong)
             return wrong;
+        if (prelude.Flags != PreludeFlags.None)
+            return new ProtocolException($"message: flags 0x{(uint)prelude.Flags:X}; between hosts nothing lies in shared memory, send 0");
         headerStart = Prelude.Bytes + (int)prelude.FrameCount * sizeof(ulong);
         if (head.Length != Prelude.Bytes + prelude.HeadBytes || FrameCount != prelude.FrameCount + 1)
             return new ProtocolException($"message: {FrameCount} frames, the first of {head.Length} bytes; its prelude says otherwise");
@@ -106,7 +111,7 @@ internal sealed unsafe class MultipartMessage : IDisposable
         for (int i = 0; i < lengths.Length; i++)
             if (lengths[i] != (ulong)this[i + 1].Length)
                 return new ProtocolException($"message: frame {i} has {this[i + 1].Length} bytes, the head says {lengths[i]}");
-        return prelude.CheckLengths(lengths, limits);
+        return prelude.CheckFrames(lengths, [], limits);
     }
 
     /// <summary>Gives the arrays back.</summary>

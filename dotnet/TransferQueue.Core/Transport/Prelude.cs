@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using TransferQueue.Columns;
 
 namespace TransferQueue.Transport;
 
@@ -40,18 +41,24 @@ internal readonly record struct Prelude
     /// <summary>Payload frames.</summary>
     public uint FrameCount { get; init; }
 
-    /// <summary>0.</summary>
-    public uint Flags { get; init; }
+    /// <summary>What follows, and what may be answered.</summary>
+    public PreludeFlags Flags { get; init; }
 
-    /// <summary>Bytes of all frames.</summary>
+    /// <summary>Bytes of the frames that are in the message.</summary>
     public ulong PayloadBytes { get; init; }
 
     /// <summary>A prelude of the current version.</summary>
     public static Prelude Create(ushort type, ulong requestId) =>
         new() { Magic = ExpectedMagic, Version = CurrentVersion, Type = type, RequestId = requestId };
 
-    /// <summary>Bytes of the frame lengths and the header that follow. Call it on a checked prelude only.</summary>
-    public int HeadBytes => (int)(FrameCount * sizeof(ulong) + HeaderBytes);
+    /// <summary>Whether the places of the frames follow their lengths.</summary>
+    public bool HasPlaces => (Flags & PreludeFlags.Placed) != 0;
+
+    /// <summary>Bytes of the frame lengths and of the places that follow. Call it on a checked prelude only.</summary>
+    public int FrameListBytes => (int)FrameCount * sizeof(ulong) * (HasPlaces ? 2 : 1);
+
+    /// <summary>Bytes of the frame lengths, places and the header that follow. Call it on a checked prelude only.</summary>
+    public int HeadBytes => FrameListBytes + (int)HeaderBytes;
 
     /// <summary>Takes a prelude from the first 48 bytes, unchecked.</summary>
     public static Prelude Read(ReadOnlySpan<byte> bytes) => new()
@@ -64,7 +71,7 @@ internal readonly record struct Prelude
         TimeoutMilliseconds = BinaryPrimitives.ReadUInt32LittleEndian(bytes[24..]),
         HeaderBytes = BinaryPrimitives.ReadUInt32LittleEndian(bytes[28..]),
         FrameCount = BinaryPrimitives.ReadUInt32LittleEndian(bytes[32..]),
-        Flags = BinaryPrimitives.ReadUInt32LittleEndian(bytes[36..]),
+        Flags = (PreludeFlags)BinaryPrimitives.ReadUInt32LittleEndian(bytes[36..]),
         PayloadBytes = BinaryPrimitives.ReadUInt64LittleEndian(bytes[40..48]),
     };
 
@@ -80,7 +87,7 @@ internal readonly record struct Prelude
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[24..], TimeoutMilliseconds);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[28..], HeaderBytes);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[32..], FrameCount);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[36..], Flags);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[36..], (uint)Flags);
     }
 
     /// <summary>What is wrong with this prelude, or null. Nothing behind a wrong prelude can be trusted: the connection ends after the reply.</summary>
@@ -90,8 +97,10 @@ internal readonly record struct Prelude
             return new ProtocolException($"message: begins with 0x{Magic:X8}, not with the letters TQN1; is this a TransferQueue address?");
         if (Version != CurrentVersion)
             return new ProtocolVersionException($"message: protocol version {Version}, this side speaks {CurrentVersion}; use the same release on both sides");
-        if (RequestId == 0 || Flags != 0)
-            return new ProtocolException($"message: request id {RequestId} and flags {Flags}; the id must be positive, the flags 0");
+        if (RequestId == 0)
+            return new ProtocolException("message: request id 0; it must be positive");
+        if ((Flags & ~(PreludeFlags.Placed | PreludeFlags.Shared)) != 0)
+            return new ProtocolException($"message: flags 0x{(uint)Flags:X}, this side knows 1 (placed) and 2 (shared); use the same release on both sides");
         if (HeaderBytes > limits.HeaderBytes)
             return OverLimit("header bytes", HeaderBytes, limits.HeaderBytes);
         if (FrameCount > limits.Frames)
@@ -103,14 +112,24 @@ internal readonly record struct Prelude
         return null;
     }
 
-    /// <summary>What is wrong with the lengths of the frames, or null.</summary>
-    public TransferQueueException? CheckLengths(ReadOnlySpan<ulong> frameLengths, TransportLimits limits)
+    /// <summary>What is wrong with the lengths and places of the frames, or null. Whether anything lies at a place is not for a transport to know.</summary>
+    /// <param name="frameLengths">One per frame.</param>
+    /// <param name="places">One per frame, or empty: no frame is placed.</param>
+    /// <param name="limits">What a message may have.</param>
+    public TransferQueueException? CheckFrames(ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, TransportLimits limits)
     {
         ulong sum = 0;
-        foreach (ulong length in frameLengths)
+        for (int i = 0; i < frameLengths.Length; i++)
         {
+            ulong length = frameLengths[i];
             if (length > (ulong)limits.FrameBytes)
                 return OverLimit("bytes of a frame", length, limits.FrameBytes);
+            if (!places.IsEmpty && places[i] != FramePlace.Inline)
+            {
+                if (length > (ulong)(FramePlace.SegmentBytes - FramePlace.Offset(places[i])))
+                    return new ProtocolException($"message: frame {i} of {length} bytes is placed at {FramePlace.Offset(places[i])}, past the end of any segment");
+                continue;
+            }
             if (length > PayloadBytes - sum) // so the sum can't overflow
                 return WrongSum(frameLengths.Length);
             sum += length;

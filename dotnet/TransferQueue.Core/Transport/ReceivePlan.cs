@@ -16,11 +16,14 @@ internal enum ReceivePlanKind
 
     /// <summary>The connection ends, after what was sent on it.</summary>
     Close,
+
+    /// <summary>It stays where it is, and nothing more is read, until <see cref="ServerLoop.Continue"/> brings another plan.</summary>
+    Wait,
 }
 
 /// <summary>
-/// A server's answer to a header: where the payload goes. <see cref="None"/>, <see cref="Skip"/> and <see cref="Close"/> are shared
-/// values; plans of kind <see cref="ReceivePlanKind.Into"/> are made by the handler and may be used again once the payload was received or lost.
+/// A server's answer to a header: where the payload goes. <see cref="None"/>, <see cref="Skip"/>, <see cref="Close"/> and <see cref="Wait"/> are
+/// shared values; plans of kind <see cref="ReceivePlanKind.Into"/> are made by the handler and may be used again once the payload was received or lost.
 /// </summary>
 /// <remarks>From the answer until then the plan belongs to the transport, and bytes arrive in its segments from another thread.</remarks>
 internal sealed class ReceivePlan
@@ -45,6 +48,9 @@ internal sealed class ReceivePlan
 
     /// <summary>End the connection.</summary>
     public static ReceivePlan Close { get; } = new(ReceivePlanKind.Close);
+
+    /// <summary>Let the payload wait, and everything behind it.</summary>
+    public static ReceivePlan Wait { get; } = new(ReceivePlanKind.Wait);
 
     /// <summary>What is to be done.</summary>
     public ReceivePlanKind Kind { get; }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using TransferQueue.Memory;
 
 namespace TransferQueue.Transport;
@@ -12,7 +13,7 @@ internal sealed class ServerConnection
         _loop = loop;
         Id = id;
         Fd = fd;
-        PeerPid = peer.Pid;
+        PeerProcessId = peer.Pid;
         PeerUid = peer.Uid;
         ReceiveJob = new MoveJob(this, isReceive: true);
         SendJob = new MoveJob(this, isReceive: false);
@@ -21,8 +22,8 @@ internal sealed class ServerConnection
     /// <summary>Unique in the life of its loop. Any thread.</summary>
     public long Id { get; }
 
-    /// <summary>The process that connected. Any thread.</summary>
-    public int PeerPid { get; }
+    /// <summary>The process that connected, as it was then (unix(7), SO_PEERCRED); 0: it lives where this process can't see it. Any thread.</summary>
+    public int PeerProcessId { get; }
 
     /// <summary>Its user. Any thread.</summary>
     public uint PeerUid { get; }
@@ -59,6 +60,9 @@ internal sealed class ServerConnection
     /// <summary>The peer has ended its side: read until that shows, also after a short read.</summary>
     internal bool HasPeerEnded { get; set; }
 
+    /// <summary>The socket is closed on the other side: nobody will read a reply.</summary>
+    internal bool HasHungUp { get; set; }
+
     /// <summary>The kernel took less than it was given; its epoll says when it takes more.</summary>
     internal bool IsWriteBlocked { get; set; }
 
@@ -94,6 +98,12 @@ internal sealed class ServerConnection
     /// <summary>Bytes of the payload that are still to come. Belongs to the mover while <see cref="IsReceiving"/>.</summary>
     internal long PayloadLeft { get; set; }
 
+    /// <summary>The payload waits for another plan (<see cref="ReceivePlan.Wait"/>); nothing is read.</summary>
+    internal bool IsWaiting { get; set; }
+
+    /// <summary>The plan that a waiting payload goes on with, until its turn comes.</summary>
+    internal ReceivePlan? Continuation { get; set; }
+
     /// <summary>A mover receives the payload.</summary>
     internal bool IsReceiving { get; set; }
 
@@ -117,6 +127,38 @@ internal sealed class ServerConnection
     }
 
     private long _lastProgress;
+
+    /// <summary>What was read together with a header whose payload must wait.</summary>
+    private byte[]? _heldBack;
+    private int _heldBackStart;
+    private int _heldBackEnd;
+
+    /// <summary>What was read and has to wait, oldest first.</summary>
+    internal ReadOnlySpan<byte> HeldBack => _heldBack.AsSpan(_heldBackStart, _heldBackEnd - _heldBackStart);
+
+    /// <summary>Keeps bytes for later: a copy, or, of what is held back already, its rest.</summary>
+    internal void HoldBack(ReadOnlySpan<byte> bytes)
+    {
+        if (!HeldBack.IsEmpty)
+        {
+            _heldBackStart = _heldBackEnd - bytes.Length;
+            return;
+        }
+        if (bytes.IsEmpty)
+            return;
+        _heldBack = ArrayPool<byte>.Shared.Rent(bytes.Length);
+        bytes.CopyTo(_heldBack);
+        (_heldBackStart, _heldBackEnd) = (0, bytes.Length);
+    }
+
+    /// <summary>Forgets what was held back.</summary>
+    internal void DropHeldBack()
+    {
+        if (_heldBack is not null)
+            ArrayPool<byte>.Shared.Return(_heldBack);
+        _heldBack = null;
+        _heldBackStart = _heldBackEnd = 0;
+    }
 
     /// <summary>Copies payload that came with a header to its place.</summary>
     internal unsafe void TakePayload(ReadOnlySpan<byte> bytes)

@@ -161,9 +161,13 @@ internal sealed unsafe partial class ServerLoop
         connection.IsGone = true;
         _connections.Remove(connection.Id);
         _ = Libc.close(connection.Fd); // closing takes it out of the epoll
-        if (connection.Plan is { Kind: ReceivePlanKind.Into } plan)
-            Guard(null, () => _handler.PayloadLost(connection, plan));
+        if (connection.Plan is { } plan)
+            ReportLost(connection, plan);
         connection.Plan = null;
+        if (connection.Continuation is { } late)
+            ReportLost(connection, late);
+        connection.Continuation = null;
+        connection.DropHeldBack();
         connection.Head.Clear();
         while (connection.Outgoing.TryDequeue(out OutgoingMessage? message))
             Complete(message, false);

@@ -14,9 +14,11 @@ internal sealed unsafe partial class ServerLoop
     /// <summary>Reads until the socket is empty, a mover takes over, or it is others' turn.</summary>
     private void ReadOn(ServerConnection connection)
     {
+        if (connection.Continuation is not null)
+            Resume(connection);
         for (int reads = 0; reads < ReadsAtOnce; reads++)
         {
-            if (!connection.IsReadable || connection.IsReceiving || connection.IsClosing || connection.IsEnded)
+            if (!connection.IsReadable || connection.IsReceiving || connection.IsWaiting || connection.IsClosing || connection.IsEnded)
                 return;
             ReadCalls++;
             long count = SocketIO.Receive(connection.Fd, _scratch, ScratchBytes);
@@ -31,11 +33,16 @@ internal sealed unsafe partial class ServerLoop
                 connection.IsReadable = false; // a short read emptied the socket; the next bytes make an event (epoll(7))
             Feed(connection, new ReadOnlySpan<byte>(_scratch, (int)count));
         }
-        if (connection.IsReadable && !connection.IsInReadyList && !connection.IsEnded)
-        {
-            connection.IsInReadyList = true;
-            _ready.Add(connection);
-        }
+        if (connection.IsReadable && !connection.IsEnded)
+            MarkReady(connection);
+    }
+
+    private void MarkReady(ServerConnection connection)
+    {
+        if (connection.IsInReadyList)
+            return;
+        connection.IsInReadyList = true;
+        _ready.Add(connection);
     }
 
     private void Feed(ServerConnection connection, ReadOnlySpan<byte> bytes)
@@ -57,6 +64,10 @@ internal sealed unsafe partial class ServerLoop
                 Reject(connection, error);
             else if (isComplete)
                 HandleHead(connection, head);
+            if (!connection.IsWaiting)
+                continue;
+            connection.HoldBack(bytes);
+            return;
         }
         if (connection.PayloadLeft > LoopPayloadBytes && !connection.IsEnded && !connection.IsClosing)
             StartReceive(connection);
@@ -69,17 +80,20 @@ internal sealed unsafe partial class ServerLoop
         MessageHead.CopyLengths(head, lengths);
         MessageCount++;
         connection.HasSpoken = true;
-        ReceivePlan plan = CallHeader(connection, prelude, lengths, head[^(int)prelude.HeaderBytes..]);
+        Span<ulong> places = prelude.HasPlaces ? _places.AsSpan(0, lengths.Length) : [];
+        MessageHead.CopyPlaces(head, places);
+        ReceivePlan plan = CallHeader(connection, prelude, lengths, places, head[^(int)prelude.HeaderBytes..]);
         long payload = (long)prelude.PayloadBytes;
         connection.Head.Clear();
         BeginPayload(connection, plan, payload);
     }
 
-    private ReceivePlan CallHeader(ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> lengths, ReadOnlySpan<byte> header)
+    private ReceivePlan CallHeader(
+        ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> lengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
     {
         try
         {
-            return _handler.Header(connection, prelude, lengths, header);
+            return _handler.Header(connection, prelude, lengths, places, header);
         }
 #pragma warning disable CA1031 // the loop must outlive its handler's faults
         catch (Exception e)
@@ -96,6 +110,13 @@ internal sealed unsafe partial class ServerLoop
         if (plan.Kind == ReceivePlanKind.Close)
         {
             CloseAfterFlush(connection, "refused by the server");
+            return;
+        }
+        if (plan.Kind == ReceivePlanKind.Wait)
+        {
+            connection.IsWaiting = true;
+            connection.PayloadLeft = payload;
+            EndIfNobodyWaits(connection);
             return;
         }
         if (plan.Kind == ReceivePlanKind.Into)

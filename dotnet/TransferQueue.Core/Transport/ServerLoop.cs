@@ -32,6 +32,7 @@ internal sealed unsafe partial class ServerLoop : IDisposable
     private readonly Dictionary<long, ServerConnection> _connections = [];
     private readonly byte* _scratch = (byte*)NativeMemory.AlignedAlloc(ScratchBytes, 64);
     private readonly ulong[] _frameLengths;
+    private readonly ulong[] _places;
 
     /// <summary>Connections with replies to send; with bytes to read that this round had no time for; that ended in this round.</summary>
     private readonly List<ServerConnection> _dirty = [];
@@ -55,6 +56,7 @@ internal sealed unsafe partial class ServerLoop : IDisposable
         _handler = handler;
         _spareFd = LibcSockets.open("/dev/null", LibcSockets.O_CLOEXEC, 0);
         _frameLengths = new ulong[options.Limits.Frames];
+        _places = new ulong[options.Limits.Frames];
         _workers = new WorkerPool(options.WorkerThreads, "tq-worker");
         _movers = new PayloadMover[options.MoverThreads];
         for (int i = 0; i < _movers.Length; i++)
@@ -193,12 +195,16 @@ internal sealed unsafe partial class ServerLoop : IDisposable
             AcceptAll();
         else if (_connections.TryGetValue(key, out ServerConnection? connection))
             Notice(connection, events);
+        else if (_watches.TryGetValue(key, out FdWatch? watch))
+            watch.Run();
     }
 
     private void Notice(ServerConnection connection, EpollEvents events)
     {
         const EpollEvents Ended = EpollEvents.PeerEnded | EpollEvents.HangUp | EpollEvents.Error;
         connection.HasPeerEnded |= (events & Ended) != 0;
+        connection.HasHungUp |= (events & (EpollEvents.HangUp | EpollEvents.Error)) != 0;
+        EndIfNobodyWaits(connection);
         if ((events & (EpollEvents.Write | Ended)) != 0 && connection.IsWriteBlocked)
         {
             SetWriteBlocked(connection, false);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using TransferQueue.Memory;
 using TransferQueue.Memory.Native;
 using TransferQueue.Transport.Native;
@@ -23,6 +24,32 @@ internal static unsafe class SocketIO
             nint count = LibcSockets.recv(fd, target, (nuint)bytes, LibcSockets.MSG_DONTWAIT);
             if (count >= 0 || IsFinal(out count))
                 return count;
+        }
+    }
+
+    /// <summary>Receives into one place, and takes files that come along.</summary>
+    /// <param name="fd">A Unix socket.</param>
+    /// <param name="target">Room.</param>
+    /// <param name="bytes">Its length.</param>
+    /// <param name="fds">Gets files, close-on-exec, the caller's. They were sent with the message that the last of the bytes belongs to, because the kernel
+    /// ends a call behind bytes that files came with.</param>
+    /// <returns>As <see cref="Receive(int, byte*, long)"/>.</returns>
+    /// <exception cref="TransferQueueException">Files were lost because this process may not open more.</exception>
+    public static long Receive(int fd, byte* target, long bytes, List<int> fds)
+    {
+        byte* control = stackalloc byte[FdPassing.ControlBytes(FdPassing.MostFds)];
+        iovec part = new() { iov_base = target, iov_len = (nuint)bytes };
+        while (true)
+        {
+            msghdr header = new() { msg_iov = &part, msg_iovlen = 1, msg_control = control, msg_controllen = (nuint)FdPassing.ControlBytes(FdPassing.MostFds) };
+            nint received = LibcSockets.recvmsg(fd, &header, LibcSockets.MSG_DONTWAIT | LibcSockets.MSG_CMSG_CLOEXEC);
+            if (received < 0 && !IsFinal(out received))
+                continue;
+            if (received > 0 && header.msg_controllen > 0)
+                fds.AddRange(FdPassing.ReadControl(header));
+            if (received > 0 && (header.msg_flags & LibcSockets.MSG_CTRUNC) != 0)
+                throw new TransferQueueException(ErrorKind.TransferQueue, "connection: files that came with a message could not be opened; raise the limit of open files (ulimit -n)");
+            return received;
         }
     }
 
@@ -56,7 +83,7 @@ internal static unsafe class SocketIO
     {
         Unsafe.SkipInit(out PartList parts);
         int count = message.List(parts, mostBytes, out _);
-        long sent = SendParts(fd, (iovec*)Unsafe.AsPointer(ref parts), count);
+        long sent = SendParts(fd, (iovec*)Unsafe.AsPointer(ref parts), count, message.HasFdsToSend ? message.Fds : null);
         if (sent > 0)
             _ = message.Advance(sent);
         return sent;
@@ -65,19 +92,25 @@ internal static unsafe class SocketIO
     /// <summary>Sends several short messages in one call, and notes it in each.</summary>
     /// <param name="fd">The socket.</param>
     /// <param name="messages">Queued messages, the first one first.</param>
-    /// <param name="longest">Only messages of at most this many remaining bytes are taken; the first one is taken in any case.</param>
+    /// <param name="longest">Only messages of at most this many remaining bytes are taken; the first one is taken in any case. A message with files goes alone:
+    /// by that its receiver knows that they are its.</param>
     /// <returns>Bytes, <see cref="WouldBlock"/> or −errno.</returns>
     public static long Send(int fd, Queue<OutgoingMessage> messages, long longest)
     {
         Unsafe.SkipInit(out PartList parts);
         int count = 0;
+        List<int>? fds = null;
         foreach (OutgoingMessage message in messages)
         {
-            if (count > 0 && (count == PartsPerCall || message.RemainingBytes > longest))
+            if (count > 0 && (count == PartsPerCall || message.RemainingBytes > longest || message.HasFdsToSend))
                 break;
             count += message.List(((Span<iovec>)parts)[count..], longest, out _);
+            if (!message.HasFdsToSend)
+                continue;
+            fds = message.Fds;
+            break;
         }
-        long sent = SendParts(fd, (iovec*)Unsafe.AsPointer(ref parts), count);
+        long sent = SendParts(fd, (iovec*)Unsafe.AsPointer(ref parts), count, fds);
         long left = sent;
         foreach (OutgoingMessage message in messages)
         {
@@ -99,9 +132,12 @@ internal static unsafe class SocketIO
         }
     }
 
-    private static long SendParts(int fd, iovec* parts, int count)
+    private static long SendParts(int fd, iovec* parts, int count, List<int>? fds)
     {
         msghdr header = new() { msg_iov = parts, msg_iovlen = (nuint)count };
+        byte* control = stackalloc byte[fds is null ? 0 : FdPassing.ControlBytes(fds.Count)];
+        if (fds is not null)
+            FdPassing.WriteControl(ref header, control, CollectionsMarshal.AsSpan(fds));
         while (true)
         {
             nint sent = LibcSockets.sendmsg(fd, &header, LibcSockets.MSG_DONTWAIT | LibcSockets.MSG_NOSIGNAL);

@@ -63,6 +63,7 @@ internal static unsafe partial class LibcSockets
     internal const int SOL_SOCKET = 1;
     internal const int SO_SNDBUF = 7;
     internal const int SO_PEERCRED = 17;
+    internal const int SO_PEERPIDFD = 77;
     internal const int SCM_RIGHTS = 1;
     internal const int SHUT_RDWR = 2;
     internal const int MSG_DONTWAIT = 0x40;
@@ -81,6 +82,7 @@ internal static unsafe partial class LibcSockets
     internal const int F_SETFL = 4;
     internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
+    internal const long SYS_pidfd_open = 434;
 
     [LibraryImport("libc")]
     internal static partial int socket(int domain, int type, int protocol);
@@ -141,6 +143,10 @@ internal static unsafe partial class LibcSockets
 
     [LibraryImport("libc")]
     internal static partial uint geteuid();
+
+    /// <summary>syscall(2) for calls that an old libc has no name for; variadic there, which on 64-bit Linux is called the same way.</summary>
+    [LibraryImport("libc")]
+    internal static partial long syscall(long number, long first, long second);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int open(string path, int flags, int mode);

@@ -10,7 +10,7 @@ internal static partial class Rooms
     {
         ["Columns"] = [],
         ["Memory"] = ["Columns"],
-        ["Transport"] = ["Memory"],
+        ["Transport"] = ["Columns", "Memory"],
         ["Protocol"] = ["Columns"],
         ["Sampling"] = ["Columns"],
         ["Control"] = ["Columns", "Sampling"],

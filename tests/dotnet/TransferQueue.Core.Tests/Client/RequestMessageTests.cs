@@ -45,7 +45,7 @@ public sealed unsafe class RequestMessageTests : IDisposable
         Assert.Equal([0x81, 0x81, 0x81], arrived.HeaderBytes.ToArray());
         Assert.Equal(
             [[1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2], [], [3, 3, 3, 3, 3, 3, 3, 3, 3]],
-            arrived.Frames.Select(frame => frame.Span.ToArray()).ToArray());
+            arrived.Frames.Select(frame => frame!.Span.ToArray()).ToArray());
         Assert.True(message.IsSent);
         message.Clear();
     }
@@ -59,7 +59,7 @@ public sealed unsafe class RequestMessageTests : IDisposable
         new Span<byte>(segment.Bytes.Pointer, 1000).Clear();
         message.Rewind(1, 1, TimeSpan.Zero);
         using IncomingMessage arrived = Pass(message);
-        Assert.All(arrived.Frames[0].Span.ToArray(), value => Assert.Equal(5, value));
+        Assert.All(arrived.Frames[0]!.Span.ToArray(), value => Assert.Equal(5, value));
         message.Clear();
     }
 
@@ -74,7 +74,7 @@ public sealed unsafe class RequestMessageTests : IDisposable
         message.Rewind(9, 9, TimeSpan.FromSeconds(1));
         Assert.False(message.HasStarted);
         using IncomingMessage again = Pass(message);
-        Assert.Equal((9UL, 300L), (again.Prelude.RequestId, again.Frames[0].Length));
+        Assert.Equal((9UL, 300L), (again.Prelude.RequestId, again.Frames[0]!.Length));
         message.Clear();
     }
 

@@ -22,7 +22,7 @@ public sealed class PreludeTests
             ("HeaderBytes", 28, 4), ("FrameCount", 32, 4), ("Flags", 36, 4), ("PayloadBytes", 40, 8),
         ];
         var actual = typeof(Prelude).GetFields(BindingFlags.Instance | BindingFlags.NonPublic)
-            .Select(f => (f.Name[1..f.Name.IndexOf('>', StringComparison.Ordinal)], (int)Marshal.OffsetOf<Prelude>(f.Name), Marshal.SizeOf(f.FieldType)));
+            .Select(f => (f.Name[1..f.Name.IndexOf('>', StringComparison.Ordinal)], (int)Marshal.OffsetOf<Prelude>(f.Name), Marshal.SizeOf(f.FieldType.IsEnum ? f.FieldType.GetEnumUnderlyingType() : f.FieldType)));
         Assert.Equal(expected, actual);
         Assert.Equal(Prelude.Bytes, Unsafe.SizeOf<Prelude>());
     }
@@ -37,7 +37,7 @@ public sealed class PreludeTests
             TimeoutMilliseconds = 3,
             HeaderBytes = 4,
             FrameCount = 5,
-            Flags = 6,
+            Flags = (PreludeFlags)6,
             PayloadBytes = 7,
         }).CopyTo(bytes);
         Assert.Equal(
@@ -80,7 +80,7 @@ public sealed class PreludeTests
         var version = Assert.IsType<ProtocolVersionException>((fine with { Version = 7 }).Check(Limits));
         Assert.Contains("version 7", version.Message);
         Assert.Contains("speaks 1", version.Message);
-        Assert.IsType<ProtocolException>((fine with { Flags = 1 }).Check(Limits));
+        Assert.IsType<ProtocolException>((fine with { Flags = (PreludeFlags)4 }).Check(Limits));
         Assert.IsType<LimitExceededException>((fine with { HeaderBytes = uint.MaxValue }).Check(Limits));
         Assert.IsType<LimitExceededException>((fine with { FrameCount = uint.MaxValue }).Check(Limits));
         Assert.IsType<LimitExceededException>((fine with { FrameCount = 1, PayloadBytes = ulong.MaxValue }).Check(Limits));
@@ -95,14 +95,14 @@ public sealed class PreludeTests
     public void FrameLengthsMustAddUpToThePayload(ulong payload, ulong[] lengths, bool isFine)
     {
         Prelude prelude = Prelude.Create(2, 1) with { FrameCount = (uint)lengths.Length, PayloadBytes = payload };
-        Assert.Equal(isFine, prelude.CheckLengths(lengths, new TransportLimits { FrameBytes = long.MaxValue }) is null);
+        Assert.Equal(isFine, prelude.CheckFrames(lengths, [], new TransportLimits { FrameBytes = long.MaxValue }) is null);
     }
 
     [Fact]
     public void AFrameOverItsLimitIsRefused()
     {
         Prelude prelude = Prelude.Create(2, 1) with { FrameCount = 1, PayloadBytes = 5001 };
-        Assert.IsType<LimitExceededException>(prelude.CheckLengths([5001], Limits));
+        Assert.IsType<LimitExceededException>(prelude.CheckFrames([5001], [], Limits));
     }
 
     [Fact]

@@ -22,8 +22,8 @@ public sealed unsafe class ServerLoopFaultTests
         {
             using IncomingMessage reply = Receive(slow);
             Assert.Equal(id, reply.Prelude.RequestId);
-            Assert.Equal(3_000_000, reply.Frames[0].Length);
-            Assert.Equal(-1, reply.Frames[0].Span.IndexOfAnyExcept((byte)7));
+            Assert.Equal(3_000_000, reply.Frames[0]!.Length);
+            Assert.Equal(-1, reply.Frames[0]!.Span.IndexOfAnyExcept((byte)7));
         }
         Until(() => server.Sent == Replies + 1, "all completions");
     }
@@ -41,7 +41,7 @@ public sealed unsafe class ServerLoopFaultTests
         for (ulong id = 1; id <= Replies; id++)
         {
             using IncomingMessage reply = Receive(slow);
-            Assert.Equal((id, 20_000L), (reply.Prelude.RequestId, reply.Frames[0].Length));
+            Assert.Equal((id, 20_000L), (reply.Prelude.RequestId, reply.Frames[0]!.Length));
         }
     }
 
@@ -60,9 +60,9 @@ public sealed unsafe class ServerLoopFaultTests
         Assert.Equal(0, server.Sent);
         using var channel = new UnixChannel(fd, server.Pool, TransportLimits.Default);
         using (IncomingMessage download = Receive(channel))
-            Assert.Equal(40_000_000, download.Frames[0].Length);
+            Assert.Equal(40_000_000, download.Frames[0]!.Length);
         using IncomingMessage echo = Receive(channel);
-        Assert.Equal(Payload, echo.Frames[0].Length);
+        Assert.Equal(Payload, echo.Frames[0]!.Length);
     }
 
     [Fact]
@@ -90,7 +90,7 @@ public sealed unsafe class ServerLoopFaultTests
         {
             Send(channel, Request(TestServer.Download, id, BitConverter.GetBytes(8_000_000L)));
             using IncomingMessage reply = Receive(channel);
-            Assert.Equal(8_000_000, reply.Frames[0].Length);
+            Assert.Equal(8_000_000, reply.Frames[0]!.Length);
         }
     }
 
@@ -194,7 +194,7 @@ public sealed unsafe class ServerLoopFaultTests
         using UnixChannel channel = server.Connect();
         Send(channel, Request(TestServer.Download, 1, BitConverter.GetBytes(2_000_000L)));
         Send(channel, Request(TestServer.Close, 2, default));
-        Assert.Equal(2_000_000, Receive(channel).Frames[0].Length);
+        Assert.Equal(2_000_000, Receive(channel).Frames[0]!.Length);
         using var message = new IncomingMessage();
         Assert.Throws<ConnectionLostException>(() => channel.TryReceive(message, 10_000));
     }

@@ -156,8 +156,8 @@ public sealed unsafe class ServerLoopTests
         using var channel = new UnixChannel(fd, server.Pool, TransportLimits.Default);
         using IncomingMessage reply = Receive(channel);
         Assert.Equal([1, 2, 3], reply.HeaderBytes.ToArray());
-        Assert.Equal([4], reply.Frames[0].Span.ToArray());
-        Assert.Equal([5, 6, 7, 8], reply.Frames[1].Span.ToArray());
+        Assert.Equal([4], reply.Frames[0]!.Span.ToArray());
+        Assert.Equal([5, 6, 7, 8], reply.Frames[1]!.Span.ToArray());
     }
 
     [Theory]
@@ -217,7 +217,7 @@ public sealed unsafe class ServerLoopTests
         SendRaw(fd, new byte[Payload - (1 << 20)]);
         using var channel = new UnixChannel(fd, server.Pool, TransportLimits.Default);
         using IncomingMessage late = Receive(channel);
-        Assert.Equal(Payload, late.Frames[0].Length);
+        Assert.Equal(Payload, late.Frames[0]!.Length);
         Assert.Equal(201, server.PayloadsReceived);
     }
 
@@ -349,6 +349,6 @@ public sealed unsafe class ServerLoopTests
         using var server = new TestServer();
         using UnixChannel channel = server.Connect();
         Until(() => server.Connections.Count == 1, "the connection");
-        Assert.Equal(Environment.ProcessId, server.Connections.Single().PeerPid);
+        Assert.Equal(Environment.ProcessId, server.Connections.Single().PeerProcessId);
     }
 }

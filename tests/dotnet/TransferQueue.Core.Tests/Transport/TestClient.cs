@@ -27,8 +27,9 @@ internal static unsafe class TestClient
         return buffer;
     }
 
-    public static void AssertFilled(NativeBuffer buffer, long bytes, int seed)
+    public static void AssertFilled(NativeBuffer? buffer, long bytes, int seed)
     {
+        Assert.NotNull(buffer);
         Assert.Equal(bytes, buffer.Length);
         for (int at = 0; at < bytes; at += TileBytes)
         {

@@ -98,7 +98,8 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
 
     public void Connected(ServerConnection connection) => Connections.Enqueue(connection);
 
-    public ReceivePlan Header(ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<byte> header)
+    public ReceivePlan Header(
+        ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
     {
         Interlocked.Increment(ref HeadersSeen);
         switch (prelude.Type)

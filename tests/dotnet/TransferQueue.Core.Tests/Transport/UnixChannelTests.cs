@@ -124,7 +124,7 @@ public sealed unsafe class UnixChannelTests
         Assert.Equal(777, got.HeaderBytes.Length);
         Assert.Equal(500, got.Frames.Count);
         for (int frame = 0; frame < 500; frame++)
-            Assert.True(got.Frames[frame].Span.SequenceEqual(bytes.Span.Slice(frame * 100, frame % 5 * 10)));
+            Assert.True(got.Frames[frame]!.Span.SequenceEqual(bytes.Span.Slice(frame * 100, frame % 5 * 10)));
     }
 
     [Fact]
@@ -137,12 +137,12 @@ public sealed unsafe class UnixChannelTests
         using NativeBuffer frame = Filled(pool, 1000, 4);
         Send(left, Request(1, 1, "h"u8, frame));
         IncomingMessage message = Receive(right);
-        List<NativeBuffer> frames = [];
+        List<NativeBuffer?> frames = [];
         using NativeBuffer header = message.Detach(frames)!;
         message.Clear();
         AssertFilled(Assert.Single(frames), 1000, 4);
         Assert.Equal((byte)'h', header.Address[0]);
-        frames[0].Dispose();
+        frames[0]!.Dispose();
     }
 
     [Fact]
