@@ -18,10 +18,13 @@ internal sealed record ClientOptions
     /// <summary>How long connecting and the core's first answer may take. Default 10 s.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>Whether to use shared memory where the core offers it. Default true.</summary>
+    public bool SharedMemory { get; init; } = true;
+
     /// <summary>The caller's release, told to the core. Default: this assembly's.</summary>
     public string Package { get; init; } = typeof(ClientOptions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
 
-    /// <summary>Reads options from a MessagePack map: address, token?, connect_timeout_ms?, package?.</summary>
+    /// <summary>Reads options from a MessagePack map: address, token?, connect_timeout_ms?, package?, shared_memory?.</summary>
     /// <exception cref="InvalidArgumentException">It is no such map.</exception>
     public static ClientOptions Read(ReadOnlySpan<byte> packed)
     {
@@ -51,7 +54,8 @@ internal sealed record ClientOptions
                 case "token": options = options with { Token = System.Buffers.BuffersExtensions.ToArray(reader.ReadBytes() ?? default) }; break;
                 case "connect_timeout_ms": options = options with { ConnectTimeout = TimeSpan.FromMilliseconds(reader.ReadUInt32()) }; break;
                 case "package": options = options with { Package = reader.ReadString() ?? "" }; break;
-                default: throw new InvalidArgumentException($"client options: no option '{key}'; there are address, token, connect_timeout_ms, package");
+                case "shared_memory": options = options with { SharedMemory = reader.ReadBoolean() }; break;
+                default: throw new InvalidArgumentException($"client options: no option '{key}'; there are address, token, connect_timeout_ms, package, shared_memory");
             }
         }
         if (address is null)

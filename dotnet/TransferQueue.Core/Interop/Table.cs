@@ -46,6 +46,9 @@ public static unsafe class Table
             (long)(delegate* unmanaged[Cdecl]<long, long, long>)&ServerFunctions.Wait,
             (long)(delegate* unmanaged[Cdecl]<long, long>)&ServerFunctions.Stop,
             (long)(delegate* unmanaged[Cdecl]<long, long>)&DiagnosticFunctions.Diagnose,
+            (long)(delegate* unmanaged[Cdecl]<long, long, long, long, long, long>)&MemoryFunctions.Reserve,
+            (long)(delegate* unmanaged[Cdecl]<long>)&MemoryFunctions.ForkPrepare,
+            (long)(delegate* unmanaged[Cdecl]<long>)&MemoryFunctions.ForkParent,
         ];
         var table = (long*)NativeMemory.Alloc((nuint)(HeadNumbers + functions.Length), sizeof(long));
         table[0] = Version;

@@ -20,8 +20,12 @@ internal static unsafe partial class Libc
     internal const int MAP_PRIVATE = 2;
     internal const int MAP_ANONYMOUS = 0x20;
     internal const int MAP_NORESERVE = 0x4000;
+    internal const int MADV_DONTNEED = 4;
     internal const int MADV_HUGEPAGE = 14;
     internal const int MADV_DONTDUMP = 16;
+    internal const int MADV_POPULATE_WRITE = 23;
+    internal const int O_RDONLY = 0;
+    internal const int O_CLOEXEC = 0x80000;
 
     /// <summary>What <c>mmap</c> returns when it failed.</summary>
     internal static readonly void* MAP_FAILED = (void*)-1;
@@ -46,6 +50,12 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc")]
     internal static partial int fcntl(int fd, int command, long argument);
+
+    [LibraryImport("libc")]
+    internal static partial int open(byte* path, int flags, uint mode);
+
+    [LibraryImport("libc")]
+    internal static partial nint pread(int fd, void* buffer, nuint count, long offset);
 
     [LibraryImport("libc")]
     internal static partial int close(int fd);

@@ -8,7 +8,7 @@ namespace TransferQueue.Tests.Interop;
 /// <summary>docs/wire.md, section 5, in numbers.</summary>
 public sealed unsafe class TableTests
 {
-    private const int Functions = 17;
+    private const int Functions = 20;
 
     [Fact]
     public void TheTableHasItsVersionItsCountAndNoHoles()
@@ -52,6 +52,7 @@ public sealed unsafe class TableTests
             Assert.Equal(0, ((delegate* unmanaged[Cdecl]<long, long>)table[10])(bad));
             Assert.Equal(1, ((delegate* unmanaged[Cdecl]<long, long, long, long, long>)table[11])(bad, 0, 0, at));
             Assert.Equal(1, ((delegate* unmanaged[Cdecl]<long, long, long>)table[14])(bad, 0));
+            Assert.Equal(1, ((delegate* unmanaged[Cdecl]<long, long, long, long, long, long>)table[17])(bad, 0, 0, 0, at));
         }
         Assert.Equal(101, reply.Type);
         Assert.NotEqual(0, reply.HeaderBytes);
