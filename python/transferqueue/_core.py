@@ -41,6 +41,7 @@ __all__ = [
     "Frame",
     "FrameMemory",
     "ReplyMessage",
+    "Segments",
     "Server",
     "batch_meta",
     "diagnose",

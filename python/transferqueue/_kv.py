@@ -17,45 +17,47 @@ from transferqueue.meta import KVBatchMeta
 if TYPE_CHECKING:
     from tensordict import TensorDict
 
+    from transferqueue._tensors import Packed
+
 Parser = Callable[[Any], Any]
 
 
-def _one_row(fields: Any) -> Any:
-    """Columns of one row: a tensor gets a row dimension, anything else becomes one object."""
-    import torch
-    from tensordict import TensorDictBase
+def _packed_row(fields: Any, parser: Parser | None, allow_pickle: bool) -> Packed | None:
+    """The columns of one row: a tensor gets a row dimension, anything else becomes one object."""
+    from transferqueue import _tensors
 
     if fields is None:
         return None
-    if isinstance(fields, TensorDictBase):
-        return _columns(fields, 1)
     if not isinstance(fields, dict):
-        raise _FieldsType(f"`fields` can only be dict or TensorDict: {type(fields).__name__} given")
-    columns: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, torch.Tensor):
-            if value.is_nested:
-                raise InvalidArgumentError(
-                    f"field {name!r}: a nested tensor has many rows; Please use (async)kv_batch_put for batch operation"
-                )
-            columns[name] = value.unsqueeze(0)
-        else:
-            columns[name] = [value]
-    return columns
+        return _packed(_checked(fields, 1, "dict or TensorDict"), 1, parser, allow_pickle)
+    if parser is None:
+        return _tensors.pack_row(fields, allow_pickle)
+    columns = {name: _as_column(name, value) for name, value in fields.items()}
+    return _packed(columns, 1, parser, allow_pickle)
+
+
+def _as_column(name: str, value: Any) -> Any:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return [value]
+    if value.is_nested:
+        raise InvalidArgumentError(
+            f"field {name!r}: a nested tensor has many rows; Please use (async)kv_batch_put for batch operation"
+        )
+    return value.unsqueeze(0)
 
 
 class _FieldsType(InvalidTypeError, InvalidArgumentError):
     """A wrong type of `fields`: the peer raises ValueError, others expect TypeError."""
 
 
-def _columns(fields: Any, rows: int) -> Any:
+def _checked(fields: Any, rows: int, wanted: str) -> Any:
     """Check a TensorDict of many rows."""
     from tensordict import TensorDictBase
 
-    if fields is None:
-        return None
     if not isinstance(fields, TensorDictBase):
-        raise _FieldsType(f"`fields` can only be a TensorDict: {type(fields).__name__} given")
+        raise _FieldsType(f"`fields` can only be {wanted}: {type(fields).__name__} given")
     if not fields.batch_size or fields.batch_size[0] != rows:
         raise InvalidArgumentError(
             f"fields: batch size {list(fields.batch_size)} for {rows} keys; the first dimension must be the number of keys"
@@ -63,14 +65,18 @@ def _columns(fields: Any, rows: int) -> Any:
     return fields
 
 
+def _packed(columns: Any, rows: int, parser: Parser | None, allow_pickle: bool) -> Packed:
+    from transferqueue import _tensors
+
+    return _tensors.pack(_operations.parsed_fields(columns, parser), rows, allow_pickle)
+
+
 def _put_operation(
-    keys: list[str], partition_id: str, columns: Any, tags: Sequence[Mapping[str, Any]] | None, parser: Parser | None
+    keys: list[str], partition_id: str, packed: Packed | None, tags: Sequence[Mapping[str, Any]] | None
 ) -> Operation[KVBatchMeta]:
-    if columns is None and tags is None:
+    if packed is None and tags is None:
         raise InvalidArgumentError("Please provide at least one parameter of `fields` and `tag(s)`: both are None")
-    if columns is not None:
-        columns = _operations.parsed_fields(columns, parser)
-    return _operations.kv_put(keys, partition_id, columns, tags, allow_pickle=_session.client().allow_pickle)
+    return _operations.kv_put(keys, partition_id, packed, tags)
 
 
 def _single_put(
@@ -78,7 +84,8 @@ def _single_put(
 ) -> Operation[KVBatchMeta]:
     if not isinstance(key, str):
         raise InvalidTypeError(f"key: {key!r} is a {type(key).__name__}; a key is a str")
-    return _put_operation([key], partition_id, _one_row(fields), None if tag is None else [tag], parser)
+    packed = _packed_row(fields, parser, _session.client().allow_pickle)
+    return _put_operation([key], partition_id, packed, None if tag is None else [tag])
 
 
 def _batch_put(
@@ -89,7 +96,11 @@ def _batch_put(
     parser: Parser | None,
 ) -> Operation[KVBatchMeta]:
     rows = _operations.check_keys(keys, unique=True)
-    return _put_operation(rows, partition_id, _columns(fields, len(rows)), tags, parser)
+    packed = None
+    if fields is not None:
+        columns = _checked(fields, len(rows), "a TensorDict")
+        packed = _packed(columns, len(rows), parser, _session.client().allow_pickle)
+    return _put_operation(rows, partition_id, packed, tags)
 
 
 def _batch_get(

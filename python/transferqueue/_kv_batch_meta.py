@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transferqueue import _extra_info
+from transferqueue import _extra_info, _tags
 from transferqueue.errors import InvalidArgumentError
 
 __all__ = ["KVBatchMeta"]
@@ -56,12 +56,24 @@ class KVBatchMeta:
 
     @classmethod
     def _of(
-        cls, keys: list[str], tags: list[dict[str, Any]], partition_id: str | None, fields: list[str] | None
+        cls, keys: list[str], packed_tags: bytes, partition_id: str | None, fields: list[str] | None
     ) -> KVBatchMeta:
-        """Wrap what nobody else holds and what needs no check; copies nothing."""
+        """Wrap what nobody else holds and what needs no check; the tags are decoded when somebody reads them."""
         made = cls.__new__(cls)
-        made.keys, made.tags, made.partition_id, made.fields, made.extra_info = keys, tags, partition_id, fields, {}
+        made.keys, made.partition_id, made.fields, made.extra_info = keys, partition_id, fields, {}
+        made.__dict__["_packed_tags"] = packed_tags, len(keys)
         return made
+
+    def __getattr__(self, name: str) -> Any:
+        packed = self.__dict__.get("_packed_tags") if name == "tags" else None
+        if packed is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        # Two threads may both decode; both get the list that was set first.
+        return self.__dict__.setdefault("tags", _tags.decode(*packed))
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.tags  # noqa: B018 (decoded now)
+        return {name: value for name, value in self.__dict__.items() if name != "_packed_tags"}
 
     @property
     def size(self) -> int:

@@ -24,17 +24,17 @@ import numpy as np
 
 from transferqueue.errors import InvalidTypeError, ProtocolError
 
-__all__ = ["decode_row", "decode_rows", "encode_row", "encode_rows"]
+__all__ = ["decode_row", "decode_rows", "encode_row", "encode_rows", "find_bytes", "holds_buffer"]
 
 MESSAGEPACK = b"\0"
 PICKLE = b"\1"
 
 TUPLE, BIG_INT, SET, FROZENSET, COMPLEX, BYTEARRAY, ARRAY, SCALAR, TENSOR = range(1, 10)
 
-_BUFFERS = frozenset({bytearray, memoryview})
-_CONTAINERS = frozenset({dict, list})
+BUFFERS = frozenset({bytearray, memoryview})
+CONTAINERS = frozenset({dict, list})
 #: Finds where a byte string may begin in what msgpack wrote; without a match there is none.
-_find_bytes = re.compile(rb"[\xc4-\xc6]").search
+find_bytes = re.compile(rb"[\xc4-\xc6]").search
 _ARRAY_KINDS = frozenset("biufcUSMm")
 _SHAPE_LENGTH = struct.Struct("<I")
 
@@ -148,14 +148,14 @@ def _packer() -> msgpack.Packer:
 
 def _pack(value: Any) -> bytes:
     packed: bytes = _packer().pack(value)
-    if _find_bytes(packed) and holds_buffer(value):
+    if find_bytes(packed) and holds_buffer(value):
         packed = _packer().pack(_without_buffers(value))
     return packed
 
 
 def any_row_holds_buffer(rows: Iterable[Any], packed: Iterable[bytes]) -> bool:
     """Whether msgpack wrote a bytearray or memoryview of one of the rows as bytes, given what it wrote."""
-    return any(holds_buffer(row) for row, octets in zip(rows, packed, strict=True) if _find_bytes(octets))
+    return any(holds_buffer(row) for row, octets in zip(rows, packed, strict=True) if find_bytes(octets))
 
 
 def holds_buffer(value: Any) -> bool:
@@ -164,10 +164,10 @@ def holds_buffer(value: Any) -> bool:
     if kind is dict:
         value = value.values()
     elif kind is not list:
-        return kind in _BUFFERS
+        return kind in BUFFERS
     types = set(map(type, value))
-    if types.isdisjoint(_CONTAINERS):
-        return not types.isdisjoint(_BUFFERS)
+    if types.isdisjoint(CONTAINERS):
+        return not types.isdisjoint(BUFFERS)
     return any(map(holds_buffer, value))
 
 

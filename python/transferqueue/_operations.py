@@ -7,8 +7,6 @@ has logic of its own. ``docs/wire.md`` section 3 has the messages.
 from __future__ import annotations
 
 import enum
-import itertools
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -24,11 +22,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from transferqueue import _tensors
-    from transferqueue._core import ReplyMessage
+    from transferqueue._core import ReplyMessage, Segments
 
 T = TypeVar("T")
 
-_NO_FRAMES = array("q")
+_STR = {str}
+#: Safe in any thread: it runs no Python code, so no other thread comes in between.
+_packer = msgpack.Packer()
 FETCH_MODES = ("fetch", "insert", "force_fetch")
 
 
@@ -53,7 +53,7 @@ class MessageType(enum.IntEnum):
     STATS = 24
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Operation(Generic[T]):
     """A request with the reader of its reply.
 
@@ -65,8 +65,8 @@ class Operation(Generic[T]):
         The packed MessagePack map.
     read : callable
         Turns the reply into the result; runs in the caller's thread.
-    frames : array of int64
-        The payload: address, length and column of each stretch of memory, one after the other.
+    frames : sequence of (address, length, column), or these numbers as an array of int64
+        The payload: each stretch of memory.
     keep : object
         Owner of the payload's memory; must live until the reply has come.
     """
@@ -74,7 +74,7 @@ class Operation(Generic[T]):
     type: MessageType
     header: bytes
     read: Callable[[ReplyMessage], T]
-    frames: array[int] = field(default_factory=lambda: _NO_FRAMES)
+    frames: Segments = ()
     keep: object = field(default=None, repr=False)
 
 
@@ -88,7 +88,9 @@ def _header(reply: ReplyMessage) -> dict[str, Any]:
 
 
 def _pack(**header: object) -> bytes:
-    packed: bytes = msgpack.packb({name: value for name, value in header.items() if value is not None})
+    if None in header.values():
+        header = {name: value for name, value in header.items() if value is not None}
+    packed: bytes = _packer.pack(header)
     return packed
 
 
@@ -121,11 +123,13 @@ def check_keys(keys: object, *, unique: bool) -> list[str]:
     if len(keys) == 0:
         raise InvalidArgumentError("Received an empty list as keys: 0 keys given; give at least one")
     rows = list(keys)
-    for key in rows:
-        if not isinstance(key, str):
-            raise InvalidTypeError(f"keys: {key!r} is a {type(key).__name__}; keys are str")
+    if set(map(type, rows)) != _STR:
+        for key in rows:
+            if not isinstance(key, str):
+                raise InvalidTypeError(f"keys: {key!r} is a {type(key).__name__}; keys are str")
     if unique and len(set(rows)) != len(rows):
-        twice = next(key for at, key in enumerate(rows) if key in rows[:at])
+        seen: set[str] = set()
+        twice = next(key for key in rows if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise InvalidArgumentError(f"Got duplicated keys.: {twice!r} stands twice among {len(rows)} keys")
     return rows
 
@@ -203,42 +207,25 @@ def parsed_fields(fields: Any, data_parser: Callable[[Any], Any] | None) -> Any:
     return after
 
 
-Payload = tuple[list[list[Any]], "array[int]", object]
-
-
-def _columns(fields: Any, rows: int, allow_pickle: bool) -> Payload:
-    """Descriptors, frames and the owner of their memory."""
-    from transferqueue import _tensors
-
-    return _payload(_tensors.pack(fields, rows, allow_pickle))
-
-
-def _payload(packed: _tensors.Packed) -> Payload:
-    return packed.columns, array("q", itertools.chain.from_iterable(packed.segments)), packed.keepalive
-
-
 # ---- keys ------------------------------------------------------------------------------------------------------------
 
 
 def kv_put(
     keys: list[str],
     partition_id: str,
-    fields: Any,
+    packed: _tensors.Packed | None,
     tags: Sequence[Mapping[str, Any]] | None,
-    *,
-    allow_pickle: bool = True,
 ) -> Operation[KVBatchMeta]:
-    """Write columns and/or tags of rows named by keys; `fields` is a TensorDict or a dict of columns."""
+    """Write columns and/or tags of rows named by keys."""
     check_name(partition_id, "partition_id")
     packed_keys = _packed_keys(keys)
     packed_tags = _packed_tags(tags, len(keys), "keys")
-    columns, frames, keep = _columns(fields, len(keys), allow_pickle) if fields is not None else ([], _NO_FRAMES, None)
+    columns, frames, keep = packed or ([], (), None)
     header = _pack(n=len(keys), partition=partition_id, keys=packed_keys, tags=packed_tags, columns=columns, want="kv")
 
     def read(reply: ReplyMessage) -> KVBatchMeta:
         answer = _header(reply)
-        merged = _tags.decode(answer["tags"], len(keys))
-        return KVBatchMeta._of(list(keys), merged, partition_id, answer["fields"])
+        return KVBatchMeta._of(keys, answer["tags"], partition_id, answer["fields"])
 
     return Operation(MessageType.PUT, header, read, frames, keep)
 
@@ -337,7 +324,9 @@ def _read_meta(reply: ReplyMessage) -> BatchMeta:
 def insert(fields: Any, partition_id: str, rows: int, *, allow_pickle: bool = True) -> Operation[BatchMeta]:
     """Put columns into new rows of a partition."""
     check_name(partition_id, "partition_id")
-    columns, frames, keep = _columns(fields, rows, allow_pickle)
+    from transferqueue import _tensors
+
+    columns, frames, keep = _tensors.pack(fields, rows, allow_pickle)
     header = _pack(n=rows, partition=partition_id, columns=columns, want="meta")
     return Operation(MessageType.PUT, header, _read_meta, frames, keep)
 
@@ -347,7 +336,7 @@ def put(fields: Any, meta: BatchMeta, *, allow_pickle: bool = True) -> Operation
     from transferqueue import _tensors
 
     described = _tensors.columns_of(fields, meta.size)
-    columns, frames, keep = _payload(_tensors.pack_columns(described, meta.size, allow_pickle))
+    columns, frames, keep = _tensors.pack_columns(described, meta.size, allow_pickle)
     tags = meta._tags_bytes
     header = _pack(n=meta.size, **_rows_of(meta), tags=tags, columns=columns, want="none")
 

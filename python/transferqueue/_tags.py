@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from transferqueue._objects import BIG_INT, TUPLE, any_row_holds_buffer, holds_buffer
+from transferqueue._objects import BIG_INT, BUFFERS, CONTAINERS, TUPLE, find_bytes, holds_buffer
 from transferqueue.errors import InvalidTypeError, ProtocolError
 
 __all__ = ["decode", "encode"]
@@ -39,16 +39,32 @@ def encode(tags: Sequence[Mapping[str, Any]]) -> bytes:
     """
     if set(map(type, tags)) - _DICT:
         tags = [_as_dict(row, tag) for row, tag in enumerate(tags)]
-    if set(map(type, chain.from_iterable(tags))) - _STR:
+    # A key that equals a str of another tag and is none itself goes through `_extension`.
+    if set(map(type, set(chain.from_iterable(tags)))) - _STR:
         tags = [_with_plain_keys(row, tag) for row, tag in enumerate(tags)]
+    pack = _packer().pack
     try:
-        packed = list(map(_packer().pack, tags))
-        plain = not any_row_holds_buffer(tags, packed)
+        if len(tags) == 1:
+            packed: bytes = pack(tags[0])
+        else:
+            packed = pack(tags if type(tags) is list else list(tags))
+            packed = packed[_array_head(len(tags)) :]
+        plain = not (find_bytes(packed) and _holds_buffer(tags))
     except (TypeError, ValueError, OverflowError, RecursionError):
         plain = False
     if not plain:
         raise _first_error(tags)
-    return b"".join(packed)
+    return packed
+
+
+def _array_head(count: int) -> int:
+    """Bytes that MessagePack writes before the elements of an array."""
+    return 1 if count < 16 else 3 if count < 1 << 16 else 5
+
+
+def _holds_buffer(tags: Sequence[Mapping[str, Any]]) -> bool:
+    types = set(map(type, chain.from_iterable(map(dict.values, tags))))  # type: ignore[arg-type]
+    return not types.isdisjoint(BUFFERS) or (not types.isdisjoint(CONTAINERS) and any(map(holds_buffer, tags)))
 
 
 def decode(packed: bytes | memoryview, rows: int) -> list[dict[str, Any]]:

@@ -17,12 +17,17 @@ from transferqueue._tensors import construct, nested
 from transferqueue._tensors.dtypes import CODES, NO_TENSOR
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 
-__all__ = ["DENSE", "JAGGED", "OBJECT", "RAGGED", "TEXT", "Column", "columns_of"]
+__all__ = ["DENSE", "JAGGED", "OBJECT", "RAGGED", "TEXT", "Column", "code_of_plain", "column_of_value", "columns_of"]
 
 DENSE, JAGGED, RAGGED, TEXT, OBJECT = range(5)
 
 _STR = {str}
 _TENSOR = {torch.Tensor}
+_Tensor = torch.Tensor
+_strided = torch.strided
+
+#: Offsets of jagged tensors that were seen in this batch, by the identity of the tensor they came from.
+_KnownOffsets = dict[int, np.ndarray[Any, Any]]
 
 
 @dataclass(slots=True)
@@ -73,7 +78,44 @@ def columns_of(fields: TensorDictBase | dict[str, Any], rows: int) -> list[Colum
     InvalidTypeError
         A field's name is no str, or its value is of a kind that has no column (a nested TensorDict, a sparse tensor).
     """
-    return [_column(name, value, rows) for name, value in _items(fields)]
+    known: _KnownOffsets = {}
+    return [_column(name, value, rows, known) for name, value in _items(fields)]
+
+
+def column_of_value(name: str, value: Any) -> Column:
+    """Bring a value of one row to a column: a tensor is the row itself, anything else is one object.
+
+    Raises
+    ------
+    InvalidArgumentError, InvalidTypeError
+        As `columns_of`; or a nested tensor, which has many rows.
+    """
+    if not isinstance(value, torch.Tensor):
+        return _column(name, [value], 1, {})
+    if value.is_nested:
+        raise InvalidArgumentError(
+            f"field {name!r}: a nested tensor has many rows; Please use (async)kv_batch_put for batch operation"
+        )
+    return _column(name, value.unsqueeze(0), 1, {})
+
+
+def code_of_plain(name: str, value: Any) -> int | None:
+    """The dtype's number of a tensor whose memory can be sent as it is; None if there is anything to look at."""
+    if (
+        type(value) is _Tensor
+        and value.layout is _strided
+        and value.is_cpu
+        and not value.is_nested
+        and not value.requires_grad
+        and value.is_contiguous()
+        and not value.is_neg()
+        and name
+        and type(name) is str
+    ):
+        dtype = value.dtype
+        if not (dtype.is_complex and value.is_conj()):
+            return CODES.get(dtype)
+    return None
 
 
 def _items(fields: TensorDictBase | dict[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -89,14 +131,14 @@ def _stacked(stack: Any, name: str) -> Any:
         return [row.get(name) for row in stack.tensordicts]
 
 
-def _column(name: str, value: Any, rows: int) -> Column:
+def _column(name: str, value: Any, rows: int, known: _KnownOffsets) -> Column:
     if type(name) is not str:
         raise InvalidTypeError(f"a field's name: got {name!r}, a {type(name).__name__}; names are str")
     if not name:
         raise InvalidArgumentError("a field's name: '' names nothing; give a str of at least one character")
     if isinstance(value, torch.Tensor):
         inner = construct.inner_tensors(value)
-        return _tensor_column(name, value, rows) if inner is None else _jagged_column(name, inner, rows)
+        return _tensor_column(name, value, rows) if inner is None else _jagged_column(name, inner, rows, known)
     elements = _elements(name, value, rows)
     if isinstance(elements, torch.Tensor):
         return _tensor_column(name, elements, rows)
@@ -106,6 +148,11 @@ def _column(name: str, value: Any, rows: int) -> Column:
 
 
 def _tensor_column(name: str, tensor: torch.Tensor, rows: int) -> Column:
+    code = code_of_plain(name, tensor)
+    if code is not None:
+        shape = [*tensor.shape]
+        if shape and shape[0] == rows:
+            return Column(name, DENSE, code, shape[1:], tensor)
     code = CODES.get(tensor.dtype)
     if code is None:
         raise _no_dtype(name, tensor.dtype)
@@ -120,16 +167,21 @@ def _tensor_column(name: str, tensor: torch.Tensor, rows: int) -> Column:
         raise InvalidTypeError(
             f"field {name!r}: no column can hold a tensor of layout {tensor.layout}; call to_dense()"
         )
-    shape = tensor.shape
+    shape = [*tensor.shape]
     if not shape or shape[0] != rows:
         raise _row_mismatch(name, shape[0] if shape else None, rows)
     if tensor.is_neg() or tensor.is_conj():
         tensor = tensor.resolve_neg().resolve_conj()
-    return Column(name, DENSE, code, list(shape[1:]), tensor.contiguous())
+    return Column(name, DENSE, code, shape[1:], tensor.contiguous())
 
 
-def _jagged_column(name: str, inner: tuple[Any, ...], rows: int) -> Column:
+def _jagged_column(name: str, inner: tuple[Any, ...], rows: int, known: _KnownOffsets) -> Column:
     values, offsets, lengths, ragged_index = inner
+    bounds = known.get(id(offsets))
+    if bounds is not None and ragged_index == 1 and lengths is None and len(bounds) == rows + 1:
+        code = code_of_plain(name, values)
+        if code is not None and values.shape[0] == bounds[-1]:
+            return Column(name, JAGGED, code, [-1, *values.shape[1:]], values, bounds)
     code = CODES.get(values.dtype)
     if code is None:
         raise _no_dtype(name, values.dtype)
@@ -137,7 +189,10 @@ def _jagged_column(name: str, inner: tuple[Any, ...], rows: int) -> Column:
         values = _on_cpu(name, values)
     if offsets.shape[0] != rows + 1:
         raise _row_mismatch(name, offsets.shape[0] - 1, rows)
-    return _ragged_column(name, code, nested.parts_of_jagged(values, offsets, lengths, ragged_index))
+    column = _ragged_column(name, code, nested.parts_of_jagged(values, offsets, lengths, ragged_index))
+    if column.offsets is not None and lengths is None and column.offsets[-1] == offsets[-1]:
+        known[id(offsets)] = column.offsets
+    return column
 
 
 def _on_cpu(name: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import pickle
+from typing import Any
 
 import pytest
 import torch
 
+from transferqueue import _tags
 from transferqueue.meta import BatchMeta, KVBatchMeta
 
 
@@ -104,3 +108,36 @@ def test_its_attributes_can_be_assigned() -> None:
     meta.tags = [{"x": 1}, {"x": 2}]
     meta.extra_info["temperature"] = 1.0
     assert (meta.tags[1], meta.extra_info) == ({"x": 2}, {"temperature": 1.0})
+
+
+def fresh() -> KVBatchMeta:
+    """As a put returns it: its tags not decoded yet."""
+    return KVBatchMeta._of(["a", "b"], _tags.encode([{"x": 1}, {}]), "p", ["f"])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda meta: meta,
+        copy.copy,
+        copy.deepcopy,
+        lambda meta: pickle.loads(pickle.dumps(meta)),
+        lambda meta: KVBatchMeta(**dataclasses.asdict(meta)),
+        lambda meta: meta.select_keys(["a", "b"]),
+        lambda meta: KVBatchMeta.concat([meta]),
+    ],
+)
+def test_what_a_put_returns_is_like_one_made_by_hand(use: Any):
+    by_hand = KVBatchMeta(keys=["a", "b"], tags=[{"x": 1}, {}], partition_id="p", fields=["f"])
+    assert use(fresh()) == by_hand
+    assert repr(use(fresh())) == repr(by_hand)
+
+
+def test_tags_of_a_put_stay_those_of_its_keys():
+    meta = fresh()
+    meta.keys.append("c")
+    assert meta.tags == [{"x": 1}, {}]
+    meta.tags[0]["x"] = 2
+    assert meta.tags == [{"x": 2}, {}]
+    with pytest.raises(AttributeError, match="'KVBatchMeta' object has no attribute 'tag'"):
+        _ = meta.tag  # type: ignore[attr-defined]

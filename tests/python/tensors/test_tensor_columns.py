@@ -12,6 +12,7 @@ from tensordict import NonTensorStack, TensorDict
 
 from support.columns import DENSE, JAGGED, RAGGED, BytesFrame, frames_of, reply_of, round_trip, rows_of, same_bits
 from transferqueue import _tensors
+from transferqueue._table import address_of
 from transferqueue._tensors.dtypes import DTYPES
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError, ProtocolError
 
@@ -107,7 +108,7 @@ def test_values_begin_at_a_multiple_of_64_bytes() -> None:
 
 def test_every_segment_lies_in_memory_that_the_packed_batch_keeps_alive() -> None:
     packed = _tensors.pack({"t": torch.rand(4, 2).t(), "s": ["a", "ü"], "o": [1, None]}, 2)
-    kept = {value.data_ptr() if isinstance(value, torch.Tensor) else value.ctypes.data for value in packed.keepalive}
+    kept = {value.data_ptr() if isinstance(value, torch.Tensor) else address_of(value) for value in packed.keepalive}
     assert {address for address, _, _ in packed.segments} <= kept
 
 
@@ -402,3 +403,61 @@ def test_a_reply_that_contradicts_itself_is_a_protocol_error(entry: list[Any]) -
         _tensors.unpack([["x", 6, [entry]]], frames, 3)
     with pytest.raises(ProtocolError, match=r"number 99"):
         _tensors.unpack([["x", 99, [[DENSE, 3, [4], 48]]]], frames, 3)
+
+
+def test_columns_over_one_offsets_tensor_share_their_head():
+    offsets = torch.tensor([0, 2, 2, 5])
+    other = torch.tensor([0, 1, 2, 5])
+    fields = {
+        "a": jagged(torch.rand(5), offsets),
+        "b": jagged(torch.arange(5), offsets),
+        "c": jagged(torch.rand(5), other),
+    }
+    packed = _tensors.pack(fields, 3)
+    heads = [address for address, _, frame in packed.segments[::2]]
+    assert (heads[0] == heads[1]) == _tensors.internals()["jagged"]
+    assert heads[1] != heads[2]
+    expected = [frames_of(_tensors.pack({name: value}, 3))[0] for name, value in fields.items()]
+    assert frames_of(packed) == expected
+
+
+def test_columns_over_one_offsets_tensor_may_be_cut_elsewhere():
+    offsets = torch.tensor([0, 2, 3])
+    fields = {"a": jagged(torch.rand(3), offsets), "b": jagged(torch.rand(4, 3), offsets, jagged_dim=2)}
+    fields |= {"long": jagged(torch.rand(9), offsets), "again": jagged(torch.rand(3), offsets)}
+    came = round_trip(fields, 2)
+    for name, column in fields.items():
+        assert all(map(same_bits, rows_of(came[name]), rows_of_jagged(column)))
+
+
+def test_a_row_is_packed_from_its_own_memory():
+    row = {"x": torch.rand(4), "s": "text", "n": torch.tensor(3), "o": {"a": 1}, "e": torch.rand(0, 2)}
+    packed = _tensors.pack_row(row)
+    batch = {name: value.unsqueeze(0) if isinstance(value, torch.Tensor) else [value] for name, value in row.items()}
+    assert packed.columns == _tensors.pack(batch, 1).columns
+    assert frames_of(packed) == frames_of(_tensors.pack(batch, 1))
+    assert packed.segments[0][0] == row["x"].data_ptr()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.rand(4, 2).t(),
+        torch.complex(torch.rand(3), torch.rand(3)).conj(),
+        torch.complex(torch.rand(3), torch.rand(3)).conj().imag,
+        torch.rand(3, requires_grad=True),
+        torch.nn.Parameter(torch.rand(3)),
+    ],
+    ids=["transposed", "conjugate", "negative", "gradient", "parameter"],
+)
+def test_a_row_that_has_to_be_prepared_is_packed_like_a_batch(value: torch.Tensor):
+    assert frames_of(_tensors.pack_row({"x": value})) == frames_of(_tensors.pack({"x": value.unsqueeze(0)}, 1))
+
+
+def test_a_row_is_no_batch():
+    with pytest.raises(InvalidArgumentError, match="kv_batch_put for batch"):
+        _tensors.pack_row({"x": jagged(torch.rand(5), torch.tensor([0, 2, 5]))})
+    with pytest.raises(InvalidArgumentError, match="names nothing"):
+        _tensors.pack_row({"": torch.rand(4)})
+    with pytest.raises(InvalidTypeError, match="names are str"):
+        _tensors.pack_row({1: torch.rand(4)})
