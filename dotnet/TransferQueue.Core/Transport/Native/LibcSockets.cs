@@ -142,6 +142,9 @@ internal static unsafe partial class LibcSockets
     internal static partial int epoll_wait(int epoll, void* events, int most, int timeout);
 
     [LibraryImport("libc")]
+    internal static partial int pipe2(int* ends, int flags);
+
+    [LibraryImport("libc")]
     internal static partial uint geteuid();
 
     /// <summary>syscall(2) for calls that an old libc has no name for; variadic there, which on 64-bit Linux is called the same way.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using TransferQueue.Columns;
 using TransferQueue.Memory;
 using TransferQueue.Memory.Native;
 using TransferQueue.Transport;
@@ -26,6 +27,9 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
 
     /// <summary>The plan says Close.</summary>
     public const ushort Close = 15;
+
+    /// <summary>What <see cref="Custom"/> says.</summary>
+    public const ushort Own = 16;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("tq-server").FullName;
     private readonly Thread _thread;
@@ -55,6 +59,9 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
     public ConcurrentQueue<TransferQueueException> Rejections { get; } = new();
 
     public ConcurrentQueue<ServerConnection> Connections { get; } = new();
+
+    /// <summary>A test's own answer to messages of type <see cref="Own"/>, on the loop's thread.</summary>
+    public Func<ServerConnection, Prelude, ReceivePlan>? Custom { get; set; }
 
     public int PayloadsLost;
     public int PayloadsReceived;
@@ -105,11 +112,9 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
         switch (prelude.Type)
         {
             case Echo:
-                var request = new EchoRequest(prelude.RequestId, header.ToArray(), [.. frameLengths.ToArray().Select(l => Pool.Rent((long)l))]);
-                var plan = new ReceivePlan { State = request };
-                foreach (NativeBuffer frame in request.Frames)
-                    plan.Add(frame.Segment);
-                return plan;
+                return EchoPlan(prelude.RequestId, header.ToArray(), frameLengths.ToArray(), places.ToArray());
+            case Own:
+                return Custom!(connection, prelude);
             case Skip:
                 Reply(connection, prelude.RequestId, [], []);
                 return ReceivePlan.Skip;
@@ -130,7 +135,18 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
     {
         Interlocked.Increment(ref PayloadsReceived);
         var request = (EchoRequest)plan.State!;
-        Reply(connection, request.Id, request.Header, request.Frames);
+        Reply(connection, request.Id, request.Header, request.Frames, 100, request);
+    }
+
+    /// <summary>A plan that takes a payload and sends it back.</summary>
+    public ReceivePlan EchoPlan(ulong id, byte[] header, ulong[] frameLengths, ulong[] places)
+    {
+        NativeBuffer?[] all = [.. frameLengths.Select((length, i) => places.Length == 0 || places[i] == FramePlace.Inline ? Pool.Rent((long)length) : null)];
+        var request = new EchoRequest(id, header, [.. all.OfType<NativeBuffer>()], frameLengths, places);
+        var plan = new ReceivePlan { State = request };
+        foreach (NativeBuffer frame in request.Frames)
+            plan.Add(frame.Segment);
+        return plan;
     }
 
     public void PayloadLost(ServerConnection connection, ReceivePlan plan)
@@ -164,13 +180,17 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private void Reply(ServerConnection connection, ulong id, byte[] header, NativeBuffer[] frames, ushort type = 100)
+    private void Reply(ServerConnection connection, ulong id, byte[] header, NativeBuffer[] frames, ushort type = 100, EchoRequest? echo = null)
     {
         OutgoingMessage message = Loop.RentMessage();
         header.CopyTo(message.Header.GetSpan(header.Length));
         message.Header.Advance(header.Length);
-        foreach (NativeBuffer frame in frames)
-            message.AddFrame(frame.Segment);
+        int inline = 0;
+        for (int i = 0; i < (echo?.FrameLengths.Length ?? frames.Length); i++)
+            if (echo is { Places.Length: > 0 } && echo.Places[i] != FramePlace.Inline)
+                message.AddPlacedFrame(echo.Places[i], (long)echo.FrameLengths[i]);
+            else
+                message.AddFrame(frames[inline++].Segment);
         message.Completed = (_, isSent) =>
         {
             Interlocked.Increment(ref isSent ? ref Sent : ref Dropped);
@@ -192,5 +212,5 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
         connection.Send(message);
     }
 
-    private sealed record EchoRequest(ulong Id, byte[] Header, NativeBuffer[] Frames);
+    private sealed record EchoRequest(ulong Id, byte[] Header, NativeBuffer[] Frames, ulong[] FrameLengths, ulong[] Places);
 }
