@@ -30,17 +30,18 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
     /// <summary>Reads on.</summary>
     /// <param name="fd">The socket.</param>
     /// <param name="message">The same one until this returns true.</param>
+    /// <param name="mayWait">Whether calls to the kernel may wait as the socket is set to; else it returns where it would have to.</param>
     /// <param name="result">When false: what <see cref="SocketIO.Receive(int, byte*, long)"/> said last, 0 or less.</param>
     /// <returns>Whether the message is complete.</returns>
     /// <exception cref="ProtocolException">The bytes are no message. Also its relatives; the connection can't be used any more.</exception>
     /// <exception cref="StorageFullException">No memory for a frame.</exception>
     /// <exception cref="TransferQueueException">Files that came along can't be opened.</exception>
-    public bool TryRead(int fd, IncomingMessage message, out long result)
+    public bool TryRead(int fd, IncomingMessage message, bool mayWait, out long result)
     {
         result = 0;
         while (!TryFinish(message))
         {
-            result = ReceiveMore(fd, message);
+            result = ReceiveMore(fd, message, mayWait);
             if (result <= 0)
                 return false;
         }
@@ -117,7 +118,7 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
                 message.AddPlaced(places[i], lengths[i]);
     }
 
-    /// <summary>Files are those of the message that has the last byte they came with, see <see cref="SocketIO.Receive(int, byte*, long, List{int})"/>.</summary>
+    /// <summary>Files are those of the message that has the last byte they came with, see <see cref="SocketIO.Receive(int, byte*, long, bool, List{int})"/>.</summary>
     private void GiveFds(IncomingMessage message)
     {
         if (_fds.Count == 0 || _scratchStart < _scratchEnd)
@@ -128,17 +129,17 @@ internal sealed unsafe class MessageReader(NativeBufferPool pool, TransportLimit
     }
 
     /// <summary>Receives to the scratch, or, while more of a frame is missing than that holds, to the frame.</summary>
-    private long ReceiveMore(int fd, IncomingMessage message)
+    private long ReceiveMore(int fd, IncomingMessage message, bool mayWait)
     {
         GiveFds(message);
         _scratchStart = _scratchEnd = 0; // all of it was used, else there was no need for more
         if (_isInFrames && message.Frames[_frame] is { } frame && frame.Length - _frameFilled >= ScratchBytes)
         {
-            long received = SocketIO.Receive(fd, frame.Address + _frameFilled, frame.Length - _frameFilled, _fds);
+            long received = SocketIO.Receive(fd, frame.Address + _frameFilled, frame.Length - _frameFilled, mayWait, _fds);
             _frameFilled += Math.Max(0, received);
             return received;
         }
-        long count = SocketIO.Receive(fd, _scratch.Address, ScratchBytes, _fds);
+        long count = SocketIO.Receive(fd, _scratch.Address, ScratchBytes, mayWait, _fds);
         _scratchEnd = (int)Math.Max(0, count);
         return count;
     }

@@ -6,7 +6,7 @@ namespace TransferQueue.Transport;
 internal sealed unsafe partial class ServerLoop
 {
     /// <summary>A message of more bytes is sent by a mover.</summary>
-    private const long LoopSendBytes = 32 << 10;
+    private const long LoopSendBytes = 256 << 10;
 
     private const int MostSpareMessages = 1024;
 

@@ -6,7 +6,7 @@ namespace TransferQueue.Transport;
 
 /// <summary>
 /// Serves Unix connections on one thread, the one that calls <see cref="Run"/>: it accepts, reads headers, calls the handler and sends short
-/// replies. Payload of more than 32 KiB is moved by <see cref="PayloadMover"/> threads. It works both ways round: a client's connected
+/// replies. Payload of more than 256 KiB is moved by <see cref="PayloadMover"/> threads. It works both ways round: a client's connected
 /// socket that was adopted brings replies to the handler as a server's brings requests.
 /// </summary>
 /// <remarks>

@@ -31,20 +31,25 @@ internal static unsafe class SocketIO
     /// <param name="fd">A Unix socket.</param>
     /// <param name="target">Room.</param>
     /// <param name="bytes">Its length.</param>
+    /// <param name="mayWait">Wait for the first byte as long as the socket is set to (SO_RCVTIMEO) if it blocks; else not at all.</param>
     /// <param name="fds">Gets files, close-on-exec, the caller's. They were sent with the message that the last of the bytes belongs to, because the kernel
     /// ends a call behind bytes that files came with.</param>
     /// <returns>As <see cref="Receive(int, byte*, long)"/>.</returns>
     /// <exception cref="TransferQueueException">Files were lost because this process may not open more.</exception>
-    public static long Receive(int fd, byte* target, long bytes, List<int> fds)
+    public static long Receive(int fd, byte* target, long bytes, bool mayWait, List<int> fds)
     {
         byte* control = stackalloc byte[FdPassing.ControlBytes(FdPassing.MostFds)];
         iovec part = new() { iov_base = target, iov_len = (nuint)bytes };
         while (true)
         {
             msghdr header = new() { msg_iov = &part, msg_iovlen = 1, msg_control = control, msg_controllen = (nuint)FdPassing.ControlBytes(FdPassing.MostFds) };
-            nint received = LibcSockets.recvmsg(fd, &header, LibcSockets.MSG_DONTWAIT | LibcSockets.MSG_CMSG_CLOEXEC);
+            nint received = LibcSockets.recvmsg(fd, &header, LibcSockets.MSG_CMSG_CLOEXEC | (mayWait ? 0 : LibcSockets.MSG_DONTWAIT));
             if (received < 0 && !IsFinal(out received))
+            {
+                if (mayWait)
+                    return WouldBlock; // a signal: its caller may have to look at it
                 continue;
+            }
             if (received > 0 && header.msg_controllen > 0)
                 fds.AddRange(FdPassing.ReadControl(header));
             if (received > 0 && (header.msg_flags & LibcSockets.MSG_CTRUNC) != 0)

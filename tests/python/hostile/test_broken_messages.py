@@ -41,7 +41,7 @@ def put(**wrong: object) -> bytes:
         pytest.param(put(magic=0x324E5154), PROTOCOL, "TQN1", id="magic"),
         pytest.param(put(version=2), VERSION, "version 2, this side speaks 1", id="version"),
         pytest.param(put(version=0), VERSION, "version 0, this side speaks 1", id="version 0"),
-        pytest.param(put(flags=1), PROTOCOL, "flags 1", id="flags"),
+        pytest.param(put(flags=4), PROTOCOL, "flags 0x4", id="flags"),
         pytest.param(put(header_bytes=2**32 - 1), LIMIT, str(64 << 20), id="a header of 4 GiB"),
         pytest.param(put(header_bytes=(64 << 20) + 1), LIMIT, str(64 << 20), id="a header over the limit"),
         pytest.param(put(frame_count=4097), LIMIT, "4096", id="too many frames"),

@@ -41,6 +41,14 @@ internal struct ucred
     internal uint gid;
 }
 
+/// <summary>A time span (timeval(3type)) of 64-bit Linux.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct timeval
+{
+    internal long tv_sec;
+    internal long tv_usec;
+}
+
 /// <summary>What <c>poll</c> waits for (poll(2)).</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct pollfd
@@ -63,6 +71,7 @@ internal static unsafe partial class LibcSockets
     internal const int SOL_SOCKET = 1;
     internal const int SO_SNDBUF = 7;
     internal const int SO_PEERCRED = 17;
+    internal const int SO_RCVTIMEO = 20;
     internal const int SO_PEERPIDFD = 77;
     internal const int SCM_RIGHTS = 1;
     internal const int SHUT_RDWR = 2;

@@ -12,9 +12,11 @@ public sealed unsafe class ServerLoopTests
     [InlineData(0L)]
     [InlineData(1L)]
     [InlineData(100L, 0L, 5000L)]
-    [InlineData(32_768L)]
-    [InlineData(32_769L)]
+    [InlineData(16_384L)]
     [InlineData(65_537L, 3L)]
+    [InlineData(100_000L, 0L, 100_000L, 5L)]
+    [InlineData(262_144L)]
+    [InlineData(262_145L)]
     [InlineData(5_000_000L, 1L, 0L, 4_194_305L)]
     public void FramesComeBackAsTheyWereSent(params long[] lengths)
     {

@@ -63,6 +63,9 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
     /// <summary>A test's own answer to messages of type <see cref="Own"/>, on the loop's thread.</summary>
     public Func<ServerConnection, Prelude, ReceivePlan>? Custom { get; set; }
 
+    /// <summary>Payloads of plans that the test made itself need no answer.</summary>
+    public bool IgnoresPayload { get; set; }
+
     public int PayloadsLost;
     public int PayloadsReceived;
     public int HeadersSeen;
@@ -134,6 +137,8 @@ internal sealed unsafe class TestServer : IServerHandler, IDisposable
     public void PayloadReceived(ServerConnection connection, ReceivePlan plan)
     {
         Interlocked.Increment(ref PayloadsReceived);
+        if (IgnoresPayload)
+            return;
         var request = (EchoRequest)plan.State!;
         Reply(connection, request.Id, request.Header, request.Frames, 100, request);
     }

@@ -76,6 +76,69 @@ public sealed unsafe class UnixChannelTests
     }
 
     [Fact]
+    public void AReplyThatIsWaitedForCostsOneCallToTheKernel()
+    {
+        using var pool = new NativeBufferPool();
+        (int a, int b) = UnixSocket.CreatePair();
+        using var channel = new UnixChannel(a, pool, TransportLimits.Default) { SpinMicroseconds = 0 };
+        using var message = new IncomingMessage();
+        var sender = new Thread(() =>
+        {
+            for (ulong id = 1; id <= 5; id++)
+            {
+                Thread.Sleep(10); // the other one waits by then; if not, the test shows less, and passes
+                SendRaw(b, Bytes(Prelude.Create(100, id)));
+            }
+        });
+        sender.Start();
+        for (ulong id = 1; id <= 5; id++)
+        {
+            Assert.True(channel.TryReceive(message, 20_000));
+            Assert.Equal(id, message.Prelude.RequestId);
+            message.Clear();
+        }
+        sender.Join();
+        Assert.InRange(channel.ReceiveCalls, 5, 10); // more only for a sender that the system holds up longer than a slice
+        UnixSocket.Close(b);
+    }
+
+    [Fact]
+    public void AWaitThatSpinsGetsItsReplyToo()
+    {
+        using var server = new TestServer();
+        using UnixChannel channel = server.Connect();
+        channel.SpinMicroseconds = 50;
+        for (ulong id = 1; id <= 300; id++)
+        {
+            Send(channel, Request(TestServer.Echo, id, default));
+            using IncomingMessage reply = Receive(channel);
+            Assert.Equal(id, reply.Prelude.RequestId);
+        }
+    }
+
+    [Fact]
+    public void SpinningStopsWhereItDoesNotHelpAndIsTriedAgain()
+    {
+        var budget = new SpinBudget();
+        List<int> pauses = [];
+        for (int failure = 0; failure < 9; failure++)
+        {
+            Assert.True(budget.TryTake());
+            budget.Note(wasEnough: false);
+            int skipped = 0;
+            while (!budget.TryTake())
+                skipped++;
+            pauses.Add(skipped);
+        }
+        Assert.Equal([1, 2, 4, 8, 16, 32, 64, 64, 64], pauses);
+        budget.Note(wasEnough: true);
+        Assert.True(budget.TryTake());
+        budget.Note(wasEnough: false);
+        Assert.False(budget.TryTake());
+        Assert.True(budget.TryTake());
+    }
+
+    [Fact]
     public void AConnectionThatEndsInTheMiddleOfAReplyGivesItsBuffersBack()
     {
         using var pool = new NativeBufferPool();
