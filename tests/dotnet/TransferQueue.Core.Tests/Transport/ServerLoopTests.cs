@@ -190,6 +190,7 @@ public sealed unsafe class ServerLoopTests
         SendRaw(fd, [.. Bytes(Prelude.Create(TestServer.Echo, 8) with { FrameCount = 1, PayloadBytes = (ulong)payload }), .. BitConverter.GetBytes((long)payload)]);
         SendRaw(fd, new byte[sent]);
         Until(() => server.HeadersSeen == 1, "the header");
+        server.OnLoop(() => { }); // the handler has made its plan
         int before = server.Pool.OutCount;
         UnixSocket.Close(fd);
         Until(() => server.Disconnects.Count == 1, "the end of the connection");
