@@ -1,3 +1,4 @@
+using TransferQueue.Memory;
 using TransferQueue.Protocol;
 
 namespace TransferQueue.Client;
@@ -9,7 +10,7 @@ namespace TransferQueue.Client;
 /// <remarks>
 /// One thread at a time. Dispose abandons a call that has not ended: its connection, on which an answer may still come, is closed.
 /// </remarks>
-internal sealed class BlockingCall : IDisposable
+internal sealed class BlockingCall : SteppedCall
 {
     /// <summary>How often a call is sent at most: a core that ends each connection is not worth a deadline's wait.</summary>
     public const int MostAttempts = 5;
@@ -25,6 +26,13 @@ internal sealed class BlockingCall : IDisposable
     private int _lost;
     private bool _hasEnded;
 
+    /// <summary>Whether a byte of it may be with the core.</summary>
+    private bool _wasSent;
+
+    /// <summary>What the request's bytes lie in, if that is this call's.</summary>
+    private NativeBuffer? _header;
+    private bool _survivesClose;
+
     /// <summary>Prepares a call; nothing is sent before <see cref="Step"/>.</summary>
     public BlockingCall(ClientSession session, ClientRequest request)
     {
@@ -36,33 +44,59 @@ internal sealed class BlockingCall : IDisposable
             Use(connection);
     }
 
-    /// <summary>Goes on.</summary>
-    /// <returns>The answer, the caller's, which may be an ERROR; null if it is not there yet.</returns>
-    /// <exception cref="TransferQueueException">There will be no answer; the call has ended.</exception>
-    public ClientReply? Step(TimeSpan wait)
+    /// <summary>Prepares a call of a request without payload.</summary>
+    /// <param name="session">Of whom.</param>
+    /// <param name="asked">The request.</param>
+    /// <param name="timeout">How long it may take; zero: the server's default.</param>
+    /// <param name="survivesClose">Whether it goes on when the session is closed.</param>
+    public static BlockingCall Of(ClientSession session, Request asked, TimeSpan timeout, bool survivesClose = false)
     {
+        ReadOnlySpan<byte> bytes = asked.ToHeader().Span;
+        NativeBuffer header = ClientMemory.Pool.Rent(bytes.Length);
+        bytes.CopyTo(header.Span);
+        return new BlockingCall(session, new ClientRequest((ushort)asked.Type, header.Segment, [], timeout)) { _header = header, _survivesClose = survivesClose };
+    }
+
+    /// <inheritdoc/>
+    public override ClientReply? Step(TimeSpan wait)
+    {
+        ClientReply? reply = null;
         try
         {
-            ClientReply? reply = Go(Deadline.Earlier(Deadline.After(wait), _deadline));
-            if (reply is not null)
-                End(reply);
+            reply = Go(Deadline.Earlier(Deadline.After(wait), _deadline));
+            if (reply is null)
+                return null;
+            End(reply);
+            reply.ViewFrames();
             return reply;
         }
         catch
         {
+            reply?.Dispose();
             Dispose();
             throw;
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public override void Dispose()
     {
         if (_hasEnded)
             return;
+        EndExchange();
+        // The core may have given a lease, or a loan, of which nobody here knows the number. After the connection's end, so that it gives none later.
+        if (_wasSent && (MessageType)_request.Type is MessageType.Get or MessageType.Reserve)
+            _session.Memory?.Sender.AddReply(_id);
+    }
+
+    private void EndExchange()
+    {
         _hasEnded = true;
         _attempt?.Dispose();
         _connection?.Dispose();
+        _connection = null;
+        _header?.Dispose();
+        _header = null;
         _session.Ids.End(_id);
     }
 
@@ -71,7 +105,7 @@ internal sealed class BlockingCall : IDisposable
         ObjectDisposedException.ThrowIf(_hasEnded, this);
         while (true)
         {
-            if (_session.IsDisposed)
+            if (_session.IsDisposed && !_survivesClose)
                 throw _session.ClosedHere();
             if (_deadline.IsOver)
                 throw Late(_request.Type, _timeout);
@@ -109,6 +143,7 @@ internal sealed class BlockingCall : IDisposable
     {
         if (!_connection!.Message.IsSent)
         {
+            _wasSent = true;
             if (!Send(until.Left))
                 return null;
             _session.Counters.CountSent(_request.FrameLengths.Length);
@@ -149,7 +184,7 @@ internal sealed class BlockingCall : IDisposable
         TimeSpan left = _deadline.Left - ClientSession.Grace;
         TimeSpan asked = _request.Timeout == TimeSpan.Zero && _lost == 0 ? TimeSpan.Zero : Longer(left, TimeSpan.FromMilliseconds(1));
         connection.Message.Use(_request);
-        connection.Message.Rewind(_id, _session.Ids.GetAcknowledged(), asked);
+        connection.Message.Rewind(_id, _session.Ids.GetAcknowledged(), asked, shared: connection.Memory is not null && _request.Type == (ushort)MessageType.Get);
     }
 
     private void LoseConnection()
@@ -174,7 +209,7 @@ internal sealed class BlockingCall : IDisposable
         else
             _connection.Dispose(); // an error about no request of ours: the core ends the connection
         _connection = null;
-        Dispose();
+        EndExchange();
     }
 
     /// <summary>Time before the attempt after <paramref name="lost"/> lost connections: 0, 20, 80, 320 ms; a dead idle connection costs nothing.</summary>

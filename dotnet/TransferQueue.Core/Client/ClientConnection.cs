@@ -13,6 +13,9 @@ internal sealed class ClientConnection(IMessageChannel channel) : IDisposable
     /// <summary>For the request of whoever has this connection to himself.</summary>
     public RequestMessage Message { get; } = new();
 
+    /// <summary>The core's shared memory; null: it is not used. Set once, after the handshake.</summary>
+    public SharedMemory? Memory { get; set; }
+
     /// <summary>Goes on sending a message.</summary>
     /// <param name="message">The same until it is sent whole.</param>
     /// <param name="wait">How long to wait for room; zero: not at all.</param>
@@ -26,7 +29,7 @@ internal sealed class ClientConnection(IMessageChannel channel) : IDisposable
     /// <exception cref="ConnectionLostException">The core is gone.</exception>
     /// <exception cref="TransferQueueException">The core broke the wire's rules, or there is no memory for the answer.</exception>
     public ClientReply? Receive(TimeSpan wait) =>
-        channel.TryReceive(_incoming, ToMilliseconds(wait)) ? new ClientReply(_incoming) : null;
+        channel.TryReceive(_incoming, ToMilliseconds(wait)) ? new ClientReply(_incoming, Memory) : null;
 
     /// <inheritdoc/>
     public void Dispose()

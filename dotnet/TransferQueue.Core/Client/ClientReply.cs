@@ -1,27 +1,41 @@
+using TransferQueue.Columns;
 using TransferQueue.Memory;
 using TransferQueue.Protocol;
 using TransferQueue.Transport;
 
 namespace TransferQueue.Client;
 
-/// <summary>An answer in native memory: one buffer for the header and one per frame, so that each can go back on its own.</summary>
+/// <summary>
+/// An answer in native memory: one buffer for the header and one per frame, so that each can go back on its own. Frames in shared memory are
+/// places at first, under a lease, and become views by <see cref="ViewFrames"/>.
+/// </summary>
 /// <remarks>Whoever takes the header or a frame disposes it; Dispose gives back the rest.</remarks>
 internal sealed class ClientReply : IDisposable
 {
-    private readonly List<NativeBuffer?> _frames = [];
+    private readonly List<ReplyFrame> _frames = [];
     private readonly ulong[] _frameLengths = [];
-    private readonly ulong[] _places = [];
+    private readonly SharedMemory? _memory;
+    private ulong[] _places = [];
+    private ViewLease? _lease;
     private int[] _fds;
     private NativeBuffer? _header;
 
     /// <summary>Takes a complete message's buffers; the message is as new then.</summary>
-    public ClientReply(IncomingMessage message)
+    /// <param name="message">What came.</param>
+    /// <param name="memory">Where its placed frames are; null: it may have none.</param>
+    public ClientReply(IncomingMessage message, SharedMemory? memory = null)
     {
+        List<NativeBuffer?> buffers = [];
         Prelude = message.Prelude;
+        _memory = memory;
         _fds = message.TakeFds();
         if (!message.Places.IsEmpty)
             (_places, _frameLengths) = (message.Places.ToArray(), message.FrameLengths.ToArray());
-        _header = message.Detach(_frames);
+        _header = message.Detach(buffers);
+        foreach (NativeBuffer? buffer in buffers)
+            _frames.Add(buffer is null ? default : new ReplyFrame(buffer.Segment, buffer));
+        if (Prelude.Acknowledged != 0 && memory is not null)
+            _lease = new ViewLease(memory, Prelude.Acknowledged);
     }
 
     /// <summary>Its first 48 bytes.</summary>
@@ -36,17 +50,8 @@ internal sealed class ClientReply : IDisposable
     /// <summary>The header.</summary>
     public NativeBuffer Header => _header ?? throw new ObjectDisposedException(nameof(ClientReply));
 
-    /// <summary>The frames that were not taken, in order; null stands for a placed one.</summary>
-    public IReadOnlyList<NativeBuffer?> Frames => _frames;
-
-    /// <summary>Where each frame lies (<see cref="Columns.FramePlace"/>); empty: none is placed.</summary>
-    public ReadOnlySpan<ulong> Places => _places;
-
-    /// <summary>Bytes of each frame; empty if none is placed.</summary>
-    public ReadOnlySpan<ulong> FrameLengths => _frameLengths;
-
-    /// <summary>The lease of the placed frames; 0: none.</summary>
-    public ulong Lease => Prelude.Acknowledged;
+    /// <summary>The frames that were not taken, in order; all of them have bytes after <see cref="ViewFrames"/> only.</summary>
+    public IReadOnlyList<ReplyFrame> Frames => _frames;
 
     /// <summary>The header in memory of its own.</summary>
     public ReadOnlyMemory<byte> CopyHeader() => Header.Span.ToArray();
@@ -57,6 +62,20 @@ internal sealed class ClientReply : IDisposable
         int[] fds = _fds;
         _fds = [];
         return fds;
+    }
+
+    /// <summary>Adds a frame that did not come in the message.</summary>
+    public void Add(ReplyFrame frame) => _frames.Add(frame);
+
+    /// <summary>Makes the placed frames readable. Once, before anybody reads; may ask the core for a segment.</summary>
+    /// <exception cref="ProtocolException">There is no shared memory where they should be.</exception>
+    public void ViewFrames()
+    {
+        for (int i = 0; i < _places.Length; i++)
+            if (_places[i] != FramePlace.Inline)
+                _frames[i] = View(_places[i], checked((long)_frameLengths[i]));
+        _places = [];
+        EndLease();
     }
 
     /// <summary>Makes header and frames the caller's.</summary>
@@ -73,10 +92,22 @@ internal sealed class ClientReply : IDisposable
     {
         _header?.Dispose();
         _header = null;
-        foreach (NativeBuffer? frame in _frames)
-            frame?.Dispose();
+        foreach (ReplyFrame frame in _frames)
+            frame.Owner?.Dispose();
         _frames.Clear();
         foreach (int fd in TakeFds())
             UnixSocket.Close(fd);
+        EndLease();
+    }
+
+    private ReplyFrame View(ulong place, long length) => _lease is { } lease
+        ? _memory!.View(lease, place, length)
+        : throw new ProtocolException($"answer to request {RequestId}: a frame of {length} bytes in shared memory, without a lease or unasked");
+
+    /// <summary>The answer's own hold; the frames have theirs.</summary>
+    private void EndLease()
+    {
+        _lease?.Release();
+        _lease = null;
     }
 }

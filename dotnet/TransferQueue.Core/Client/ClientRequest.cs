@@ -13,6 +13,7 @@ internal readonly record struct FrameSegment(NativeSegment Bytes, int Frame);
 internal sealed class ClientRequest
 {
     private readonly long[] _frameLengths;
+    private readonly ulong[] _places = [];
 
     /// <summary>Makes a request; the segments come frame by frame, each frame has at least one.</summary>
     /// <exception cref="InvalidArgumentException">The segments are not in order.</exception>
@@ -29,6 +30,15 @@ internal sealed class ClientRequest
             _frameLengths[last] += segment.Bytes.Length;
             PayloadBytes += segment.Bytes.Length;
         }
+        foreach (long length in _frameLengths)
+            LargestFrameBytes = Math.Max(LargestFrameBytes, length);
+    }
+
+    private ClientRequest(ClientRequest same, ulong[] places, TimeSpan timeout)
+    {
+        (Type, Header, Segments, Timeout) = (same.Type, same.Header, same.Segments, timeout);
+        (_frameLengths, _places) = (same._frameLengths, places);
+        (PayloadBytes, LargestFrameBytes) = (same.PayloadBytes, same.LargestFrameBytes);
     }
 
     /// <summary>Message type (docs/wire.md, section 3).</summary>
@@ -46,6 +56,17 @@ internal sealed class ClientRequest
     /// <summary>Bytes of each frame.</summary>
     public ReadOnlySpan<long> FrameLengths => _frameLengths;
 
+    /// <summary>Where each frame lies in shared memory (<see cref="Columns.FramePlace"/>); empty: all are in the message.</summary>
+    public ReadOnlySpan<ulong> Places => _places;
+
     /// <summary>Bytes of all frames.</summary>
     public long PayloadBytes { get; }
+
+    /// <summary>Bytes of the largest frame.</summary>
+    public long LargestFrameBytes { get; }
+
+    /// <summary>The same request whose frames lie somewhere else.</summary>
+    /// <param name="places">One per frame; the request's from now on.</param>
+    /// <param name="timeout">What is left of the caller's time.</param>
+    public ClientRequest At(ulong[] places, TimeSpan timeout) => new(this, places, timeout);
 }

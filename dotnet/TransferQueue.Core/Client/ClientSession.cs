@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using TransferQueue.Protocol;
 
@@ -19,6 +20,8 @@ internal sealed class ClientSession : IDisposable
     private const int ClientIdBytes = 16;
 
     private readonly Multiplexer _multiplexer;
+    private readonly Lock _gate = new();
+    private SharedMemory? _memory;
     private ConnectionAttempt? _opening;
     private volatile bool _isDisposed;
     private ProtocolLimits _limits = ProtocolLimits.Default;
@@ -49,6 +52,9 @@ internal sealed class ClientSession : IDisposable
     /// <summary>What the core takes at most.</summary>
     public ProtocolLimits Limits => _limits;
 
+    /// <summary>The core's shared memory; null where it is not used.</summary>
+    public SharedMemory? Memory => Volatile.Read(ref _memory);
+
     /// <summary>Whether <see cref="Dispose"/> was called.</summary>
     public bool IsDisposed => _isDisposed;
 
@@ -70,10 +76,28 @@ internal sealed class ClientSession : IDisposable
     }
 
     /// <summary>Begins a call that the calling thread will step through to its end.</summary>
-    public BlockingCall Begin(ClientRequest request)
+    public SteppedCall Begin(ClientRequest request)
     {
         Check(request);
-        return new BlockingCall(this, request);
+        return request.LargestFrameBytes >= PlacedPut.SmallestBytes && Memory is { } memory
+            ? new PlacedPut(this, memory, request)
+            : new BlockingCall(this, request);
+    }
+
+    /// <summary>Begins to ask for room in shared memory.</summary>
+    /// <param name="lengths">Bytes of each frame, at least 64 KiB.</param>
+    /// <param name="timeout">How long to wait for room; zero: the server's default.</param>
+    /// <exception cref="InvalidArgumentException">Shared memory is not used, or a length is too small.</exception>
+    public SteppedCall Reserve(ImmutableArray<long> lengths, TimeSpan timeout)
+    {
+        if (_isDisposed)
+            throw ClosedHere();
+        if (Memory is not { } memory)
+            throw new InvalidArgumentException($"core at {Options.Address}: room in shared memory asked, there is none; it needs a core on this host and TRANSFERQUEUE_SHARED_MEMORY other than 0");
+        foreach (long length in lengths)
+            if (length < PlacedPut.SmallestBytes)
+                throw new InvalidArgumentException($"room in shared memory: {length} bytes asked, the least is {PlacedPut.SmallestBytes}; put smaller columns from memory of your own");
+        return new ReserveCall(this, memory, lengths, timeout);
     }
 
     /// <summary>Begins a request whose answer a queue will report; never waits for the core.</summary>
@@ -90,7 +114,7 @@ internal sealed class ClientSession : IDisposable
     public SubmittedCall Prepare(ClientRequest request, CompletionQueue queue)
     {
         Check(request);
-        return request.PayloadBytes + request.Header.Length <= Multiplexer.MostBytes
+        return request.PayloadBytes + request.Header.Length <= Multiplexer.MostBytes && !HasLoans(request)
             ? new MultiplexedCall(this, request, queue)
             : new PooledCall(this, request, queue);
     }
@@ -98,14 +122,59 @@ internal sealed class ClientSession : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _isDisposed = true;
-        Idle.Dispose();
+        lock (_gate)
+        {
+            if (_isDisposed)
+                return;
+            _isDisposed = true;
+        }
         _multiplexer.Dispose();
         Interlocked.Exchange(ref _opening, null)?.Dispose();
+        if (Memory is not { } memory)
+        {
+            Idle.Dispose();
+            return;
+        }
+        // Views live on. One connection stays for what is given back later.
+        Idle.KeepOne();
+        memory.Retire(isGone: false);
+        memory.Sender.Wake();
+    }
+
+    /// <summary>After <see cref="Dispose"/>: ends the last connection once nothing is left to give back.</summary>
+    internal void EndLinger()
+    {
+        if (_isDisposed && Memory is { Leases.IsEmpty: true })
+            Idle.Dispose();
+    }
+
+    /// <summary>Says whose shared memory a new connection is to use, if any.</summary>
+    internal SharedMemory? Greet(HelloReply hello)
+    {
+        if (!hello.Shared || !Options.SharedMemory || !Options.Address.IsUnix)
+            return null;
+        lock (_gate)
+        {
+            if (_memory?.Epoch == hello.Epoch || _isDisposed)
+                return _memory;
+            _memory?.Retire(isGone: true);
+            Volatile.Write(ref _memory, new SharedMemory(this, hello.Epoch));
+            return _memory;
+        }
     }
 
     /// <summary>The error of calls after, or at, <see cref="Dispose"/>.</summary>
     internal ConnectionLostException ClosedHere() => new($"core at {Options.Address}: the connection was closed here; open a new one");
+
+    private bool HasLoans(ClientRequest request)
+    {
+        if (request.LargestFrameBytes < PlacedPut.SmallestBytes || Memory is not { } memory)
+            return false;
+        foreach (FrameSegment segment in request.Segments)
+            if (memory.Loans.Contains(segment.Bytes.Address, segment.Bytes.Length))
+                return true;
+        return false;
+    }
 
     private void Check(ClientRequest request)
     {

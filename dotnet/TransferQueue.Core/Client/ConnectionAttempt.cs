@@ -1,3 +1,4 @@
+using TransferQueue.Protocol;
 using TransferQueue.Transport;
 
 namespace TransferQueue.Client;
@@ -39,6 +40,7 @@ internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
         _handshake!.Dispose();
         _handshake = null;
         ClientConnection connection = _connection!;
+        connection.Memory = session.Greet(HelloReply.Read(_hello.Value));
         _connection = null;
         return connection;
     }

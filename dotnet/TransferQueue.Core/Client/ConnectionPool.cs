@@ -8,6 +8,7 @@ internal sealed class ConnectionPool : IDisposable
 
     private readonly Lock _gate = new();
     private readonly Stack<ClientConnection> _idle = new();
+    private int _mostIdle = MostIdle;
     private bool _isDisposed;
 
     /// <summary>Takes a connection; null if there is none.</summary>
@@ -22,13 +23,24 @@ internal sealed class ConnectionPool : IDisposable
     {
         lock (_gate)
         {
-            if (!_isDisposed && _idle.Count < MostIdle)
+            if (!_isDisposed && _idle.Count < _mostIdle)
             {
                 _idle.Push(connection);
                 return;
             }
         }
         connection.Dispose();
+    }
+
+    /// <summary>From now on keeps one connection only.</summary>
+    public void KeepOne()
+    {
+        lock (_gate)
+        {
+            _mostIdle = 1;
+            while (_idle.Count > 1)
+                _idle.Pop().Dispose();
+        }
     }
 
     /// <inheritdoc/>

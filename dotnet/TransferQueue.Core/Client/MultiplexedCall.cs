@@ -1,3 +1,5 @@
+using TransferQueue.Protocol;
+
 namespace TransferQueue.Client;
 
 /// <summary>
@@ -40,6 +42,9 @@ internal sealed class MultiplexedCall : SubmittedCall
     /// <summary>Whether the caller's time, and the grace, is over.</summary>
     public bool IsLate => _deadline.IsOver;
 
+    /// <summary>Whether its answer may have a lease.</summary>
+    public bool IsGet => _type == (ushort)MessageType.Get;
+
     /// <summary>The error of a late call.</summary>
     public DeadlineExceededException Late() => BlockingCall.Late(_type, _timeout);
 
@@ -47,7 +52,7 @@ internal sealed class MultiplexedCall : SubmittedCall
     public void Rewind()
     {
         TimeSpan left = _deadline.Left - ClientSession.Grace;
-        Message.Rewind(Id, _session.Ids.GetAcknowledged(), _isServersDefault && Lost == 0 ? TimeSpan.Zero : left > TimeSpan.Zero ? left : TimeSpan.FromMilliseconds(1));
+        Message.Rewind(Id, _session.Ids.GetAcknowledged(), _isServersDefault && Lost == 0 ? TimeSpan.Zero : left > TimeSpan.Zero ? left : TimeSpan.FromMilliseconds(1), shared: IsGet && _session.Memory is not null);
     }
 
     /// <summary>The call is over and its bytes are not on a connection in part: gives back what it holds. Again: nothing.</summary>

@@ -180,7 +180,22 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
         if (call is null)
             reply.Dispose(); // nobody waits for it any more
         else
+            Complete(call, reply);
+    }
+
+    private static void Complete(MultiplexedCall call, ClientReply reply)
+    {
+        try
+        {
+            if (!call.IsCompleted)
+                reply.ViewFrames();
             call.Complete(reply);
+        }
+        catch (TransferQueueException wrong)
+        {
+            reply.Dispose();
+            call.Complete(wrong);
+        }
     }
 
     /// <summary>Ends late calls and forgets completed ones. Under the lock.</summary>
@@ -195,7 +210,7 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
                 Break(); // the core waits for the rest of it, nothing else can be sent
             if (call.IsLate)
                 call.Complete(call.Late());
-            Forget(call);
+            GiveUp(call);
         }
     }
 
@@ -276,8 +291,16 @@ internal sealed class Multiplexer(ClientSession session) : IDisposable
 
     private void Fail(MultiplexedCall call, Exception error)
     {
-        Forget(call);
+        GiveUp(call);
         call.Complete(error);
+    }
+
+    /// <summary>No answer of this call will be read: the core need not keep a lease for it. Under the lock.</summary>
+    private void GiveUp(MultiplexedCall call)
+    {
+        if (call.IsGet && call.Message.HasStarted)
+            session.Memory?.Sender.AddReply(call.Id);
+        Forget(call);
     }
 
     private void Forget(MultiplexedCall call)

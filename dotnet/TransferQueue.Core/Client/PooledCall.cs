@@ -7,12 +7,12 @@ internal sealed class PooledCall(ClientSession session, ClientRequest request, C
     private static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(50);
 
     private volatile bool _isCancelled;
-    private BlockingCall? _call;
+    private SteppedCall? _call;
 
     /// <summary>Hands the call to the pool.</summary>
     public void Start()
     {
-        _call = new BlockingCall(session, request);
+        _call = session.Begin(request);
         ThreadPool.UnsafeQueueUserWorkItem(static call => call.Run(), this, preferLocal: false);
     }
 
@@ -21,7 +21,7 @@ internal sealed class PooledCall(ClientSession session, ClientRequest request, C
 
     private void Run()
     {
-        using BlockingCall call = _call!;
+        using SteppedCall call = _call!;
         try
         {
             ClientReply? reply = null;

@@ -1,3 +1,4 @@
+using TransferQueue.Columns;
 using TransferQueue.Memory;
 using TransferQueue.Transport;
 
@@ -31,10 +32,14 @@ internal sealed unsafe class RequestMessage
         int frame = -1;
         foreach (FrameSegment segment in request.Segments)
         {
-            if (segment.Frame > frame)
+            bool isPlaced = !request.Places.IsEmpty && request.Places[segment.Frame] != FramePlace.Inline;
+            if (segment.Frame > frame && isPlaced)
+                Outgoing.AddPlacedFrame(request.Places[segment.Frame], request.FrameLengths[segment.Frame]);
+            else if (segment.Frame > frame)
                 Outgoing.BeginFrame();
             frame = segment.Frame;
-            Outgoing.AddSegment(segment.Bytes);
+            if (!isPlaced)
+                Outgoing.AddSegment(segment.Bytes);
         }
     }
 
@@ -59,12 +64,16 @@ internal sealed unsafe class RequestMessage
     /// <param name="requestId">The same for every repeat.</param>
     /// <param name="acknowledged">The client's smallest outstanding id.</param>
     /// <param name="timeout">What is left of the caller's time; zero: the server's default.</param>
-    public void Rewind(ulong requestId, ulong acknowledged, TimeSpan timeout) =>
+    /// <param name="shared">Whether the answer may have frames in shared memory.</param>
+    public void Rewind(ulong requestId, ulong acknowledged, TimeSpan timeout, bool shared = false)
+    {
+        Outgoing.Shared = shared;
         Outgoing.Seal(Prelude.Create(Request.Type, requestId) with
         {
             Acknowledged = acknowledged,
             TimeoutMilliseconds = timeout == TimeSpan.Zero ? 0 : (uint)Math.Clamp(timeout.TotalMilliseconds, 1, uint.MaxValue),
         });
+    }
 
     /// <summary>Lets go of the request and of its copy.</summary>
     public void Clear()

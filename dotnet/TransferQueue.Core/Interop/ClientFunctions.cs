@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using TransferQueue.Client;
+using TransferQueue.Protocol;
 
 namespace TransferQueue.Interop;
 
@@ -51,12 +52,9 @@ internal static unsafe class ClientFunctions
         var answer = (NativeReply*)reply;
         try
         {
-            Reclaimer.Run();
-            BlockingCall call = Table.Handles.Get<ClientSession>(client).Begin(Arguments.Request(type, request));
-            if (call.Step(Slice) is { } done)
-                return ReplyWriter.Write(answer, done);
-            answer->Ticket = Table.Handles.Add(call);
-            return ReplyWriter.NotYet;
+            Reclaim(type);
+            SteppedCall call = Table.Handles.Get<ClientSession>(client).Begin(Arguments.Request(type, request));
+            return FirstStep(call, answer);
         }
         catch (Exception error)
         {
@@ -73,7 +71,7 @@ internal static unsafe class ClientFunctions
             Reclaimer.Run();
             if (ticket == 0)
                 return Table.Handles.Get<ClientSession>(client).Open(Slice) is { } hello ? ReplyWriter.Write(answer, hello.Span) : ReplyWriter.NotYet;
-            if (Table.Handles.Get<BlockingCall>(ticket).Step(Slice) is not { } done)
+            if (Table.Handles.Get<SteppedCall>(ticket).Step(Slice) is not { } done)
                 return ReplyWriter.NotYet;
             Table.Handles.TryTake(ticket);
             return ReplyWriter.Write(answer, done);
@@ -92,7 +90,7 @@ internal static unsafe class ClientFunctions
         long ticket = 0;
         try
         {
-            Reclaimer.Run();
+            Reclaim(type);
             var session = Table.Handles.Get<ClientSession>(client);
             SubmittedCall call = session.Prepare(Arguments.Request(type, request), Table.Handles.Get<CompletionQueue>(queue));
             call.Ticket = ticket = Table.Handles.Add(call);
@@ -135,13 +133,29 @@ internal static unsafe class ClientFunctions
             // A submitted call stays until its queue has reported it; a blocking one has nobody left who would step it.
             if (Table.Handles.TryGet(ticket) is SubmittedCall submitted)
                 submitted.Cancel();
-            else if (Table.Handles.TryTake(ticket) is BlockingCall blocking)
-                Reclaimer.Add(blocking);
+            else if (Table.Handles.TryTake(ticket) is SteppedCall stepped)
+                Reclaimer.Add(stepped);
             return ReplyWriter.Done;
         }
         catch (Exception)
         {
             return ReplyWriter.Failed;
         }
+    }
+
+    /// <summary>Begins a call; if it takes longer, it gets a ticket.</summary>
+    internal static long FirstStep(SteppedCall call, NativeReply* answer)
+    {
+        if (call.Step(Slice) is { } done)
+            return ReplyWriter.Write(answer, done);
+        answer->Ticket = Table.Handles.Add(call);
+        return ReplyWriter.NotYet;
+    }
+
+    private static void Reclaim(long type)
+    {
+        Reclaimer.Run();
+        if (type == (long)MessageType.Get)
+            Reclaimer.RunViews();
     }
 }

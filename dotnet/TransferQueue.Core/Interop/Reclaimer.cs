@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using TransferQueue.Client;
 using TransferQueue.Memory;
 
 namespace TransferQueue.Interop;
@@ -14,12 +15,22 @@ internal static class Reclaimer
     private const long MostBytes = 64 << 20;
 
     private static readonly ConcurrentQueue<IDisposable> Returned = new();
+
+    /// <summary>Frames in shared memory: their pages must be dropped before the next answer may be seen there without a copy.</summary>
+    private static readonly ConcurrentQueue<LeasedFrame> Views = new();
+    private static readonly Lock ViewGate = new();
     private static long _bytes;
     private static int _isScheduled;
 
     /// <summary>Takes an object to dispose soon. Never waits.</summary>
     public static void Add(IDisposable value)
     {
+        if (value is LeasedFrame view)
+        {
+            Views.Enqueue(view);
+            Schedule(); // others wait for this memory
+            return;
+        }
         Returned.Enqueue(value);
         bool isMemory = value is NativeBuffer or ReplyHead or NativeBlock;
         if (!isMemory || Interlocked.Add(ref _bytes, BytesOf(value)) > MostBytes)
@@ -36,6 +47,14 @@ internal static class Reclaimer
         }
     }
 
+    /// <summary>Disposes all views that have gathered, and waits for those that another thread is about to dispose. Not with the GIL held.</summary>
+    public static void RunViews()
+    {
+        lock (ViewGate)
+            while (Views.TryDequeue(out LeasedFrame? view))
+                view.Dispose();
+    }
+
     private static long BytesOf(IDisposable value) => (value as NativeBuffer)?.CapacityBytes ?? 0;
 
     private static void Schedule()
@@ -47,6 +66,8 @@ internal static class Reclaimer
             {
                 Volatile.Write(ref _isScheduled, 0);
                 Run();
+                if (!Views.IsEmpty)
+                    RunViews();
             },
             null);
     }

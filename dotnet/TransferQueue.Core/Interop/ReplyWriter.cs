@@ -1,6 +1,5 @@
 using System.Collections;
 using TransferQueue.Client;
-using TransferQueue.Memory;
 using TransferQueue.Protocol;
 
 namespace TransferQueue.Interop;
@@ -25,15 +24,13 @@ internal static unsafe class ReplyWriter
     {
         using (answer)
         {
-            if (!answer.Places.IsEmpty)
-                throw new ProtocolException("reply: frames in shared memory, which this client did not ask for");
             NativeBlock? table = answer.Frames.Count == 0 ? null : new NativeBlock(answer.Frames.Count * FrameNumbers * sizeof(long));
             var numbers = (long*)(table?.Address ?? 0);
-            foreach (NativeBuffer frame in answer.Frames.OfType<NativeBuffer>())
+            foreach (ReplyFrame frame in answer.Frames)
             {
-                *numbers++ = (long)frame.Address;
-                *numbers++ = frame.Length;
-                *numbers++ = Table.Handles.Add(frame);
+                *numbers++ = frame.Bytes.Address;
+                *numbers++ = frame.Bytes.Length;
+                *numbers++ = Table.Handles.Add(frame.Owner);
             }
             *reply = new NativeReply
             {
