@@ -149,10 +149,18 @@ class Host:
         return found
 
     def keepers(self) -> list[psutil.Process]:
-        return [process for process in self.sidecar() if "serve" in process.cmdline()]
+        return self._sidecar_with("serve")
 
     def cores(self) -> list[psutil.Process]:
-        return [process for process in self.sidecar() if "--memory-fd" in process.cmdline()]
+        return self._sidecar_with("--memory-fd")
+
+    def _sidecar_with(self, argument: str) -> list[psutil.Process]:
+        found = []
+        for process in self.sidecar():
+            with contextlib.suppress(psutil.Error):  # it may end between being found and being asked
+                if argument in process.cmdline():
+                    found.append(process)
+        return found
 
     def gateways(self) -> list[psutil.Process]:
         keepers_and_cores = [process.pid for process in self.keepers() + self.cores()]
