@@ -27,6 +27,7 @@ GROUPS = {
         "async_kv_list",
         "async_kv_clear",
     ],
+    "Columns computed where they will be stored": ["loan", "Loan"],
     "Rows that stay in the queue": ["batch", "Batch"],
     "The client": ["TransferQueueClient", "AsyncTransferQueueClient"],
     "Metadata": ["BatchMeta", "KVBatchMeta", "LegacyBatchMeta"],

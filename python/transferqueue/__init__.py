@@ -28,6 +28,8 @@ _HOMES = {
     "async_kv_batch_get_by_meta": "_kv",
     "async_kv_list": "_kv",
     "async_kv_clear": "_kv",
+    "loan": "_loan",
+    "Loan": "_loan",
     "batch": "_lazy_batch",
     "Batch": "_lazy_batch",
     "BatchMeta": "meta",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -50,6 +52,8 @@ __all__ = [
 ]
 
 _SLICE_MS = 100
+#: "0" in it switches shared memory off for this process.
+SHARED_MEMORY_VARIABLE = "TRANSFERQUEUE_SHARED_MEMORY"
 
 
 class BatchOperation(enum.IntEnum):
@@ -79,16 +83,23 @@ class Connection:
         ``unix:///path`` or ``tcp://host:port``.
     hello : dict
         What the core told about itself: server, core_pid, epoch, shared, limits, units, capacity_bytes, polling_mode.
+    shares_memory : bool
+        Whether large columns lie in memory that this process and the core share; else all of them are sent.
     """
 
-    def __init__(self, functions: Functions, client: int, address: str, hello: dict[str, Any]) -> None:
+    def __init__(
+        self, functions: Functions, client: int, address: str, hello: dict[str, Any], wants_shared_memory: bool = True
+    ) -> None:
         self._functions = functions
         self._client = client
         self.address = address
         self.hello = hello
+        self.shares_memory = wants_shared_memory and bool(hello.get("shared"))
 
     @classmethod
-    def open(cls, address: str, token: bytes | None = None, timeout_s: float = 10.0) -> Connection:
+    def open(
+        cls, address: str, token: bytes | None = None, timeout_s: float = 10.0, shared_memory: bool = True
+    ) -> Connection:
         """Connect to the core at `address`; the first call of the process starts .NET.
 
         Parameters
@@ -99,13 +110,22 @@ class Connection:
             The job's secret, 32 bytes; only a TCP address asks for it.
         timeout_s
             Seconds until the core must have answered.
+        shared_memory
+            Whether to share memory with a core on this host. ``TRANSFERQUEUE_SHARED_MEMORY=0`` in the environment says
+            no for the whole process.
 
         Raises
         ------
         ConnectionLostError, DeadlineExceededError, AuthenticationError, ProtocolVersionError, InvalidArgumentError
         """
         functions = get_functions()
-        options = {"address": address, "connect_timeout_ms": to_milliseconds(timeout_s), "package": __version__}
+        shared_memory = shared_memory and os.environ.get(SHARED_MEMORY_VARIABLE) != "0"
+        options: dict[str, Any] = {
+            "address": address,
+            "connect_timeout_ms": to_milliseconds(timeout_s),
+            "package": __version__,
+            "shared_memory": shared_memory,
+        }
         if token is not None:
             options["token"] = token
         packed = msgpack.packb(options)
@@ -123,7 +143,8 @@ class Connection:
                 functions.client_close(client)
             raise
         put_back(exchange)
-        return cls(functions, client, address, msgpack.unpackb(reply.header, strict_map_key=False))
+        hello = msgpack.unpackb(reply.header, strict_map_key=False)
+        return cls(functions, client, address, hello, shared_memory)
 
     @property
     def is_open(self) -> bool:
@@ -217,6 +238,47 @@ class Connection:
             queue.cancel(ticket)
             raise
         return reply
+
+    def reserve(self, lengths: Sequence[int], timeout_s: float | None = None) -> list[Frame]:
+        """Take room in shared memory to compute into, one frame for each length in bytes.
+
+        A later request with a segment that is such a frame, whole, uses the room up and moves none of its bytes. Room that
+        was not used goes back when all its frames have been dropped. Waits for room; Ctrl-C ends the wait within 0.1 s.
+
+        Parameters
+        ----------
+        lengths
+            Bytes, at least 64 KiB each.
+        timeout_s
+            As in `call`.
+
+        Raises
+        ------
+        StorageFullError
+            No room by the deadline.
+        """
+        client = self._require_open()
+        numbers = array("q", lengths)
+        address, count = numbers.buffer_info()
+        exchange = take_exchange()
+        exchange.clear()
+        ticket = 0
+        try:
+            timeout_ms = to_milliseconds(timeout_s)
+            status = self._functions.client_reserve(client, address, count, timeout_ms, exchange.reply_at)
+            while status == NOT_YET:
+                ticket = ticket or exchange.ticket
+                status = self._functions.client_wait(client, ticket, exchange.reply_at)
+            ticket = 0
+            reply = exchange.read(status)
+        except Exception:
+            put_back(exchange)
+            raise
+        except BaseException:
+            self._abandon(client, ticket, exchange)
+            raise
+        put_back(exchange)
+        return reply.frames
 
     def _require_open(self) -> int:
         _runtime.check_process()

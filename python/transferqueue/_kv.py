@@ -223,7 +223,8 @@ def kv_batch_get(
     layout : {"jagged", "dense"}, default "jagged"
         What a column of rows with one shape of at least one dimension becomes.
     copy : bool, optional
-        True: memory of the caller's own; False: never copy; None: whichever is faster.
+        None, the default: a large tensor is a view of memory that the sidecar keeps until it is dropped, where that can be. True: every
+        tensor has memory of its own. False: an error where this process would have to copy. ``docs/memory.md`` tells more.
     timeout_s : float, optional
         Seconds to wait; default that of the client.
 

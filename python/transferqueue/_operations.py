@@ -134,7 +134,8 @@ def check_keys(keys: object, *, unique: bool) -> list[str]:
     return rows
 
 
-def _packed_keys(keys: Sequence[str]) -> dict[str, object]:
+def packed_keys(keys: Sequence[str]) -> dict[str, object]:
+    """Return keys as the wire has them, or raise InvalidArgumentError."""
     joined = "\0".join(keys)
     if joined.count("\0") != len(keys) - 1:
         raise InvalidArgumentError("keys: a key contains the character NUL; keys may hold any other")
@@ -151,11 +152,12 @@ def _unpacked_keys(packed: Mapping[str, Any]) -> list[str]:
     return text.split("\0")
 
 
-def _packed_tags(tags: Sequence[Mapping[str, Any]] | None, rows: int, what: str) -> bytes | None:
+def packed_tags(tags: Sequence[Mapping[str, Any]] | None, rows: int) -> bytes | None:
+    """Return the tags of the rows that as many keys name, as the wire has them, or raise what is wrong with them."""
     if tags is None:
         return None
     if len(tags) != rows:
-        raise InvalidArgumentError(f"tags: {len(tags)} tags given for {rows} {what}; give one per row")
+        raise InvalidArgumentError(f"tags: {len(tags)} tags given for {rows} keys; give one per row")
     return _tags.encode(tags)
 
 
@@ -218,10 +220,10 @@ def kv_put(
 ) -> Operation[KVBatchMeta]:
     """Write columns and/or tags of rows named by keys."""
     check_name(partition_id, "partition_id")
-    packed_keys = _packed_keys(keys)
-    packed_tags = _packed_tags(tags, len(keys), "keys")
+    named = packed_keys(keys)
+    tag_bytes = packed_tags(tags, len(keys))
     columns, frames, keep = packed or ([], (), None)
-    header = _pack(n=len(keys), partition=partition_id, keys=packed_keys, tags=packed_tags, columns=columns, want="kv")
+    header = _pack(n=len(keys), partition=partition_id, keys=named, tags=tag_bytes, columns=columns, want="kv")
 
     def read(reply: ReplyMessage) -> KVBatchMeta:
         answer = _header(reply)
@@ -241,7 +243,7 @@ def kv_get(
 ) -> Operation[TensorDict]:
     """Read columns of rows named by keys, in the order of the keys; unknown keys are dropped."""
     check_name(partition_id, "partition_id")
-    header = _pack(partition=partition_id, keys=_packed_keys(keys), fields=select_fields, strict=False)
+    header = _pack(partition=partition_id, keys=packed_keys(keys), fields=select_fields, strict=False)
     return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
 
 
@@ -277,13 +279,13 @@ def kv_list(partition_id: str | None) -> Operation[dict[str, dict[str, Any]]]:
 def kv_clear(keys: list[str], partition_id: str) -> Operation[None]:
     """Remove rows by key; unknown ones are ignored."""
     check_name(partition_id, "partition_id")
-    return Operation(MessageType.CLEAR_KEYS, _pack(partition=partition_id, keys=_packed_keys(keys)), _ignore)
+    return Operation(MessageType.CLEAR_KEYS, _pack(partition=partition_id, keys=packed_keys(keys)), _ignore)
 
 
 def retrieve_meta(keys: list[str], partition_id: str, *, create: bool) -> Operation[BatchMeta]:
     """The BatchMeta of rows named by keys."""
     check_name(partition_id, "partition_id")
-    header = _pack(partition=partition_id, keys=_packed_keys(keys), create=bool(create))
+    header = _pack(partition=partition_id, keys=packed_keys(keys), create=bool(create))
     return Operation(MessageType.RETRIEVE_META, header, _read_meta)
 
 

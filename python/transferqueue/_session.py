@@ -86,8 +86,9 @@ class Session:
     def _connect(self) -> Connection:
         from transferqueue._core import Connection
 
-        token = None if self.address.startswith(UNIX) else read_token(self.options.sidecar)
-        return Connection.open(self.address, token=token, timeout_s=self.options.sidecar.connect_timeout_s)
+        options = self.options.sidecar
+        token = None if self.address.startswith(UNIX) else read_token(options)
+        return Connection.open(self.address, token, options.connect_timeout_s, options.shared_memory)
 
     def is_alive(self) -> bool:
         """Tell whether the sidecar is there, as far as this host can see."""

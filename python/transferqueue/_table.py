@@ -7,7 +7,10 @@ one. A *released* one lets other Python threads run. Nothing here starts .NET be
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
+import sys
+import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -39,6 +42,9 @@ SIGNATURES: tuple[tuple[str, int, bool], ...] = (
     ("serve_wait", 2, True),
     ("serve_stop", 1, True),
     ("diagnose", 1, False),
+    ("client_reserve", 5, True),
+    ("fork_prepare", 0, True),
+    ("fork_parent", 0, False),
 )
 MAX_TIMEOUT_MS = 2**32 - 1
 _LARGEST_FRAME = 2**40
@@ -78,6 +84,9 @@ class Functions:
     serve_wait: Callable[[int, int], int]
     serve_stop: Callable[[int], int]
     diagnose: Callable[[int], int]
+    client_reserve: Callable[[int, int, int, int, int], int]
+    fork_prepare: Callable[[], int]
+    fork_parent: Callable[[], int]
 
     def __init__(self, table: int) -> None:
         version, count = (ctypes.c_int64 * 2).from_address(table)
@@ -93,6 +102,7 @@ class Functions:
 
 
 _functions: Functions | None = None
+_fork_is_watched = False
 # Python's finalizers may run after this module was emptied, and in forked children: None means "leave it".
 _release: Callable[[int], int] | None = None
 
@@ -106,7 +116,32 @@ def get_functions() -> Functions:
         _runtime.call_after_fork(_forget)
         _release = functions.release
         _functions = functions
+        _watch_forks()
     return _functions
+
+
+def _watch_forks() -> None:
+    global _fork_is_watched
+    if not _fork_is_watched:
+        _fork_is_watched = True
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
+
+
+def _before_fork() -> None:
+    """Keep the memory that tensors of this process lie over until its children are gone, too; without any it is quick."""
+    functions = _functions
+    if functions is not None and functions.fork_prepare() != DONE:
+        warnings.warn(
+            "fork: the memory of fetched tensors can't be kept for the child; it must not read them, their bytes may change",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _after_fork() -> None:
+    functions = _functions
+    if functions is not None:
+        functions.fork_parent()
 
 
 def _forget() -> None:
@@ -164,6 +199,12 @@ class Frame:
             self.owner.handle = handle
         elif handle:
             release(handle)
+
+    @property
+    def is_viewed(self) -> bool:
+        """Whether a view of its bytes lives."""
+        # This slot and the argument are two references.
+        return self.owner is not None and sys.getrefcount(self.owner) > 2
 
     def buffer(self) -> memoryview:
         """Return the bytes, writable, without a copy; the view keeps them alive."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tensordict import TensorDict
     from torch import Tensor
 
-    from transferqueue._core import Connection
+    from transferqueue._core import Connection, Frame
 
 T = TypeVar("T")
 
@@ -219,6 +219,12 @@ class TransferQueueClient(AsyncTransferQueueClient):
         wait = self._timeout_s if timeout_s is None else timeout_s
         return operation.read(self._connection.call(operation.type, operation.header, operation.frames, wait))
 
+    def _reserve(self, lengths: list[int], timeout_s: float | None = None) -> list[Frame]:
+        """Room in shared memory, a frame for each length; none where it isn't shared with the core."""
+        if not self._connection.shares_memory:
+            return []
+        return self._connection.reserve(lengths, self._timeout_s if timeout_s is None else timeout_s)
+
     def put(
         self,
         data: TensorDict,
@@ -306,7 +312,7 @@ class TransferQueueClient(AsyncTransferQueueClient):
         copy: bool | None = None,
         timeout_s: float | None = None,
     ) -> TensorDict:
-        """Read the fields that `metadata` names, row by row in its order.
+        """Read the fields that `metadata` names, row by row in its order; `layout` and `copy` as in `kv_batch_get`.
 
         Raises
         ------

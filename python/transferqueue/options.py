@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
         "listen": None,
         "capacity_bytes": None,
         "allow_pickle": True,
+        "shared_memory": True,
         "timeout_s": 30.0,
         "connect_timeout_s": 10.0,
         "start_timeout_s": 60.0,
@@ -113,6 +114,9 @@ class SidecarOptions:
         Memory for columns, in bytes, > 0; None, the default: half of the smaller of free memory and the cgroup's limit.
     allow_pickle
         Objects that no typed codec covers are pickled by the client (True, the default) or refused.
+    shared_memory
+        Large columns lie in memory that this process shares with the sidecar (True, the default), or are sent. Off also with
+        ``TRANSFERQUEUE_SHARED_MEMORY=0`` in the environment.
     timeout_s
         Seconds that a call waits for its answer where it does not say, > 0; default 30.
     connect_timeout_s
@@ -130,6 +134,7 @@ class SidecarOptions:
     listen: str | None = None
     capacity_bytes: int | None = None
     allow_pickle: bool = True
+    shared_memory: bool = True
     timeout_s: float = 30.0
     connect_timeout_s: float = 10.0
     start_timeout_s: float = 60.0

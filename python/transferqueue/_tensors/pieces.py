@@ -105,8 +105,11 @@ def values_start(rows: int, shapes_bytes: int = 0) -> int:
     return -(-((rows + 1) * 8 + shapes_bytes) // ALIGNMENT) * ALIGNMENT
 
 
-def read_piece(entry: Sequence[Any], memory: Any, start: int, dtype: torch.dtype) -> Piece:
-    """A tensor piece ``[kind, rows, shape, bytes]`` that begins ``start`` bytes into a frame; views of it."""
+def read_piece(entry: Sequence[Any], memory: Any, start: int, dtype: torch.dtype, apart: Any | None = None) -> Piece:
+    """A tensor piece ``[kind, rows, shape, bytes]`` that begins ``start`` bytes into a frame; views of it.
+
+    Its values follow its head, or are in memory of their own, ``apart``.
+    """
     kind, rows, shape, size = entry
     if kind == DENSE:
         count = rows * math.prod(shape)
@@ -115,22 +118,16 @@ def read_piece(entry: Sequence[Any], memory: Any, start: int, dtype: torch.dtype
     if kind not in (JAGGED, RAGGED):
         raise ProtocolError(f"a piece of kind {kind} in a tensor column; 0, 1 and 2 are tensors'")
     offsets = _elements(memory, torch.int64, rows + 1, start)
-    total = int(offsets[-1])
+    head = values_start(rows, rows * len(shape) * 4 if kind == RAGGED else 0)
+    slices = int(offsets[-1])
+    rest = [extent for extent in shape if extent >= 0] if kind == JAGGED else []
+    count = slices * math.prod(rest)
+    _check(size, head + count * dtype.itemsize, entry)
+    values = _elements(memory, dtype, count, start + head) if apart is None else _elements(apart, dtype, count, 0)
     if kind == JAGGED:
-        rest = [extent for extent in shape if extent >= 0]
-        head = values_start(rows)
-        _check(size, head + total * math.prod(rest) * dtype.itemsize, entry)
-        return Piece(
-            kind,
-            rows,
-            shape,
-            _elements(memory, dtype, total * math.prod(rest), start + head).view(total, *rest),
-            offsets,
-        )
-    head = values_start(rows, rows * len(shape) * 4)
-    _check(size, head + total * dtype.itemsize, entry)
+        return Piece(kind, rows, shape, values.view(slices, *rest), offsets)
     shapes = np.frombuffer(memory, np.int32, rows * len(shape), start + (rows + 1) * 8).reshape(rows, len(shape))
-    return Piece(kind, rows, shape, _elements(memory, dtype, total, start + head), offsets, shapes)
+    return Piece(kind, rows, shape, values, offsets, shapes)
 
 
 def join(pieces: list[Piece]) -> Piece | Rows:

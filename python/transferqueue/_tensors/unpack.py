@@ -5,28 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from tensordict import TensorDict
 
 from transferqueue import _objects
 from transferqueue._tensors import construct
-from transferqueue._tensors.columns import DENSE, RAGGED, TEXT
+from transferqueue._tensors.columns import DENSE, TEXT
 from transferqueue._tensors.dtypes import DTYPES, NO_TENSOR
-from transferqueue._tensors.pieces import ALIGNMENT, Piece, Rows, join, read_piece, values_start
+from transferqueue._tensors.pieces import Piece, Rows, join
+from transferqueue._tensors.received import Frame, Received, take
 from transferqueue._tensors.shortcuts import Layout
 from transferqueue.errors import InvalidArgumentError, ProtocolError
 
 __all__ = ["Frame", "unpack"]
-
-
-class Frame(Protocol):
-    """Received memory of one column."""
-
-    def buffer(self) -> Any:
-        """Writable memory (buffer protocol) that stays as long as the object; not called for a column without bytes."""
 
 
 def unpack(
@@ -43,9 +36,11 @@ def unpack(
     Parameters
     ----------
     columns
-        ``[name, dtype, [[kind, rows, shape, bytes], …]]`` of every field (docs/wire.md, section 2).
+        ``[name, dtype, [[kind, rows, shape, bytes], …]]`` of every field (docs/wire.md, section 2). A fourth entry says
+        how many frames it has, 1 if there is none; of 2 the first is the head of the column's only piece (offsets,
+        shapes, padding), the second its values.
     frames
-        The memory of each column, in the same order.
+        The memory of the columns, in the same order.
     rows
         Rows of the reply, B: the TensorDict's batch size.
     layout
@@ -53,7 +48,7 @@ def unpack(
         dimension; or "dense", a tensor [B, ...]. Scalars are always dense [B]; rows that differ are nested in both.
     copy
         None (default): a tensor is a view of the received memory unless its rows must be brought together. True: every
-        tensor has memory of its own. False: an error where that would take a copy.
+        tensor has memory of its own, and text is read at once. False: an error where that would take a copy.
     allow_pickle
         Whether pickled objects may be read.
 
@@ -69,10 +64,10 @@ def unpack(
     if layout not in ("jagged", "dense"):
         raise InvalidArgumentError(f"layout={layout!r}: 'jagged' and 'dense' are known")
     reader = _Reader(rows, layout == "dense", copy, allow_pickle)
-    made = {
-        name: reader.column(name, dtype, pieces, frame)
-        for (name, dtype, pieces), frame in zip(columns, frames, strict=True)
-    }
+    came = iter(frames)
+    made = {column[0]: reader.column(column[0], column[1], take(column, came)) for column in columns}
+    if next(came, None) is not None:
+        raise ProtocolError(f"a reply of {len(columns)} columns came with {len(frames)} frames, more than they take")
     return construct.tensordict(made, rows)
 
 
@@ -86,23 +81,17 @@ class _Reader:
         self.allow_pickle = allow_pickle
         self.layouts: list[Layout] = []
 
-    def column(self, name: str, dtype: int, entries: Sequence[Sequence[Any]], frame: Frame) -> Any:
+    def column(self, name: str, dtype: int, received: Received) -> Any:
         """One field: a tensor, a nested tensor or a stack of values."""
-        starts = _starts(entries)
-        memory = frame.buffer() if starts[-1] else b""
-        if sum(entry[1] for entry in entries) != self.rows:
-            raise ProtocolError(f"field {name!r}: pieces {list(entries)} came for {self.rows} rows")
+        if sum(entry[1] for entry in received.entries) != self.rows:
+            raise ProtocolError(f"field {name!r}: pieces {list(received.entries)} came for {self.rows} rows")
         if dtype == NO_TENSOR:
-            return self._values(entries, memory, starts)
+            return self._values(received)
         torch_dtype = DTYPES.get(dtype)
         if torch_dtype is None:
             raise ProtocolError(f"field {name!r}: torch {torch.__version__} has no dtype of number {dtype}")
-        if self.copy:
-            memory = bytearray(memory)
-        if not entries:
-            return torch.empty(0, dtype=torch_dtype)
-        pieces = [read_piece(entry, memory, start, torch_dtype) for entry, start in zip(entries, starts, strict=False)]
-        return self._tensor(name, pieces)
+        pieces = (received.copied() if self.copy else received).pieces(torch_dtype)
+        return self._tensor(name, pieces) if pieces else torch.empty(0, dtype=torch_dtype)
 
     def _tensor(self, name: str, pieces: list[Piece]) -> Any:
         joined = join(pieces)
@@ -142,26 +131,14 @@ class _Reader:
         self.layouts.append(layout)
         return layout
 
-    def _values(self, entries: Sequence[Sequence[Any]], memory: Any, starts: list[int]) -> Any:
-        if all(entry[0] == TEXT for entry in entries):
-            return construct.stack_of(functools.partial(_texts, entries, memory, starts), self.rows)
+    def _values(self, received: Received) -> Any:
+        if all(entry[0] == TEXT for entry in received.entries):
+            texts = functools.partial(_texts, received)
+            return construct.stack_of(texts() if self.copy else texts, self.rows)
         values: list[Any] = []
-        for entry, start in zip(entries, starts, strict=False):
-            if entry[0] == TEXT:
-                values += _texts([entry], memory, [start])
-            else:
-                values += _objects.decode_rows(*_blob(entry, memory, start), self.allow_pickle)
+        for kind, blob in received.blobs():
+            values += _split(*blob) if kind == TEXT else _objects.decode_rows(*blob, self.allow_pickle)
         return construct.stack_of(values, self.rows)
-
-
-def _starts(entries: Sequence[Sequence[Any]]) -> list[int]:
-    """Where each piece begins in the frame, and at last where the last one ends."""
-    starts, end = [], 0
-    for entry in entries:
-        start = -(-end // ALIGNMENT) * ALIGNMENT
-        starts.append(start)
-        end = start + entry[3]
-    return [*starts, end]
 
 
 def _is_view(joined: Piece | Rows, pieces: list[Piece]) -> bool:
@@ -173,26 +150,14 @@ def _is_view(joined: Piece | Rows, pieces: list[Piece]) -> bool:
     )
 
 
-def _blob(entry: Sequence[Any], memory: Any, start: int) -> tuple[memoryview, np.ndarray[Any, Any]]:
-    """The bytes of a text or object piece and where its rows begin in them."""
-    kind, rows, _, size = entry
-    offsets = np.frombuffer(memory, np.int64, rows + 1, start)
-    head = values_start(rows)
-    total = int(offsets[-1])
-    if kind <= RAGGED or (head + total != size and total):
-        raise ProtocolError(f"a piece {list(entry)} in a column of text or objects: its rows take {head + total} bytes")
-    return np.frombuffer(memory, np.uint8, total, start + head if total else 0).data, offsets
+def _texts(received: Received) -> list[str]:
+    return [text for _, blob in received.blobs() for text in _split(*blob)]
 
 
-def _texts(entries: Sequence[Sequence[Any]], memory: Any, starts: list[int]) -> list[str]:
-    texts: list[str] = []
-    for entry, start in zip(entries, starts, strict=False):
-        blob, offsets = _blob(entry, memory, start)
-        bounds = offsets.tolist()
-        joined = str(blob, "utf-8", "surrogatepass")
-        if joined.isascii():
-            texts += map(joined.__getitem__, map(slice, bounds, bounds[1:]))
-        else:
-            octets = blob.tobytes()
-            texts += [octets[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(bounds)]
-    return texts
+def _split(blob: memoryview, offsets: Any) -> list[str]:
+    bounds = offsets.tolist()
+    joined = str(blob, "utf-8", "surrogatepass")
+    if joined.isascii():
+        return list(map(joined.__getitem__, map(slice, bounds, bounds[1:])))
+    octets = blob.tobytes()
+    return [octets[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(bounds)]

@@ -22,7 +22,7 @@ ROOMS = (
     ("_attachment",),
     ("_starter",),
     ("_session",),
-    ("_lifecycle", "_kv", "_lazy_batch", "_legacy_samples", "legacy", "streaming", "server"),
+    ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_legacy_samples", "legacy", "streaming", "server"),
     ("__init__",),
     ("demo", "cli"),  # users of the package like everybody
     ("__main__",),

@@ -72,11 +72,11 @@ def test_other_platforms_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) ->
         _runtime._check_platform()
 
 
-@pytest.mark.parametrize(("version", "count"), [(2, 17), (0, 17), (1, 16)])
+@pytest.mark.parametrize(("version", "count"), [(2, 20), (0, 20), (1, 19)])
 def test_table_of_another_version_is_refused_with_both_versions(version: int, count: int) -> None:
     table = (ctypes.c_int64 * (2 + count))(version, count)
     with pytest.raises(
-        errors.ProtocolVersionError, match=rf"version {version} with {count} functions.*version 1 with 17"
+        errors.ProtocolVersionError, match=rf"version {version} with {count} functions.*version 1 with 20"
     ):
         _table.Functions(ctypes.addressof(table))
 
