@@ -11,6 +11,7 @@ from transferqueue._version import __version__
 
 #: Command -> (module with a ``main(argv)``, what it does). A module loads when its command is asked for.
 COMMANDS = {
+    "bench": ("transferqueue.bench.run", "measure the workloads of docs/benchmarks.md on this machine"),
     "demo": ("transferqueue.demo.run", "watch a small transformer learn to add by GRPO, through the queue"),
     "serve": ("transferqueue.server.serve", "run a sidecar in the foreground"),
 }

@@ -24,7 +24,7 @@ ROOMS = (
     ("_session",),
     ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_legacy_samples", "legacy", "streaming", "server"),
     ("__init__",),
-    ("demo", "cli"),  # users of the package like everybody
+    ("demo", "bench", "cli"),  # users of the package like everybody
     ("__main__",),
 )
 HEIGHTS = {name: height for height, names in enumerate(ROOMS) for name in names}

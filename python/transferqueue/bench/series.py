@@ -1,0 +1,113 @@
+"""Timed repetitions and what is told about them."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Samples of one figure.
+
+    Parameters
+    ----------
+    first
+        The first, cold repetition; None where there is no such thing.
+    samples
+        The warm ones, at least one.
+    """
+
+    first: float | None
+    samples: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        """The middle sample."""
+        return statistics.median(self.samples)
+
+    def describe(self) -> dict[str, Any]:
+        """Statistics as the results file has them."""
+        ordered = sorted(self.samples)
+        return {
+            "n": len(ordered),
+            "first": self.first,
+            "min": ordered[0],
+            "median": self.median,
+            "p99": percentile(ordered, 0.99),
+            "max": ordered[-1],
+        }
+
+
+def percentile(ordered: Sequence[float], part: float) -> float:
+    """The smallest sample that at least `part` of the ascending samples do not exceed."""
+    return ordered[max(math.ceil(part * len(ordered)) - 1, 0)]
+
+
+def timed(
+    call: Callable[[], Any],
+    repetitions: int,
+    *,
+    warm_up: int = 1,
+    after: Callable[[], Any] | None = None,
+    collect: bool = True,
+) -> Series:
+    """Time `call` in milliseconds; the release of what it returns is not timed.
+
+    Parameters
+    ----------
+    call
+        What is timed.
+    repetitions
+        Warm samples, >= 1.
+    warm_up
+        Repetitions before them; the first one of all is the cold figure.
+    after
+        Runs after each repetition, not timed.
+    collect
+        Collect garbage first.
+    """
+    times = []
+    if collect:
+        gc.collect()
+    for _ in range(warm_up + repetitions):
+        begin = time.perf_counter()
+        result = call()
+        times.append((time.perf_counter() - begin) * 1e3)
+        del result
+        if after is not None:
+            after()
+    return Series(first=times[0], samples=times[warm_up:])
+
+
+def figure(series: Series, unit: str = "ms", yardstick: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An entry of the results file.
+
+    Parameters
+    ----------
+    series
+        The samples.
+    unit
+        Of the samples: ms, us, s, 1/s, x ...
+    yardstick
+        What it is held against, as `yardstick` makes it; adds ``ratio``, this median over the yardstick's.
+    """
+    made = {"unit": unit, **series.describe()}
+    if yardstick is not None:
+        made |= {"yardstick": yardstick, "ratio": series.median / yardstick["median"]}
+    return made
+
+
+def yardstick(name: str, series: Series, size: int) -> dict[str, Any]:
+    """What a figure is held against: its name, the bytes it moves, its statistics in milliseconds."""
+    return {"name": name, "bytes": size, **series.describe()}
+
+
+def number(value: float, unit: str) -> dict[str, Any]:
+    """An entry of the results file that is one number."""
+    return figure(Series(first=None, samples=[value]), unit)

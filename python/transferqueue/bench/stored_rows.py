@@ -1,0 +1,115 @@
+"""P9: what a scan for ready rows costs. P13: whether a get costs more when more rows are stored, or when the job is old."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+
+from transferqueue.bench import batches
+from transferqueue.bench.control import FIELDS, scalars
+from transferqueue.bench.own_queue import own_queue
+from transferqueue.bench.series import Series, figure, number, timed
+from transferqueue.bench.single_rows import microseconds
+
+#: Rows of one put that fills a partition.
+CHUNK = 1 << 16
+
+
+def scan(quick: bool) -> dict[str, dict[str, Any]]:
+    """P9: a fetch whose rows are the last ones of 1 M rows of 10 fields, less one whose rows are the first ones.
+
+    All that differs is how many slots the controller looks at. The two alternate.
+    """
+    rows, picked, repetitions = (4096, 16, 5) if quick else (1 << 20, 256, 60)
+    near: list[float] = []
+    far: list[float] = []
+    with own_queue() as tq:
+        client = tq.get_client()
+        client.put(scalars(rows), partition_id="p", timeout_s=120)
+        client.get_meta(FIELDS, rows - (repetitions + 1) * picked, "p", task_name="far", timeout_s=120)
+        for _ in range(repetitions + 1):
+            for samples, task in ((near, "near"), (far, "far")):
+                samples += timed(
+                    partial(client.get_meta, FIELDS, picked, "p", task_name=task), 1, warm_up=0, collect=False
+                ).samples
+    differences = [(late - early) * 1e3 for early, late in zip(near, far, strict=True)]
+    return {
+        "P9": {
+            "scan of 1 M rows": figure(Series(first=differences[0], samples=differences[1:]), "us"),
+            "fetch of the first rows": figure(microseconds(Series(first=near[0], samples=near[1:])), "us"),
+            "fetch of the last rows": figure(microseconds(Series(first=far[0], samples=far[1:])), "us"),
+        }
+    }
+
+
+def growth(quick: bool) -> dict[str, dict[str, Any]]:
+    """P13: gets of 256 rows and fetches of 16 out of partitions of 1 k to 1 M rows, in turn; then again after many puts and clears."""
+    sizes, steps = ([1000, 4000], 5) if quick else ([1000, 10_000, 100_000, 1_000_000], 1000)
+    with own_queue() as tq:
+        fill(tq, sizes[0])
+        alone = gets(tq, sizes[:1])[sizes[0]]
+        for rows in sizes[1:]:
+            fill(tq, rows)
+        got = gets(tq, sizes)
+        fetched = fetches(tq, sizes)
+        age(tq, steps)
+        aged = gets(tq, sizes[:1])[sizes[0]]
+    figures = {"get, 1 k rows alone": figure(microseconds(alone), "us")}
+    figures |= {f"get, {rows} rows": figure(microseconds(series), "us") for rows, series in got.items()}
+    figures |= {f"fetch, {rows} rows": figure(microseconds(series), "us") for rows, series in fetched.items()}
+    figures["get, 1 k rows after puts and clears"] = figure(microseconds(aged), "us")
+    figures["growth of a get"] = number(got[sizes[-1]].median / got[sizes[0]].median, "x")
+    figures["growth of a fetch"] = number(fetched[sizes[-1]].median / fetched[sizes[0]].median, "x")
+    figures["growth of a get with age"] = number(aged.median / got[sizes[0]].median, "x")
+    return {"P13": figures}
+
+
+def rows_of(rows: int) -> TensorDict:
+    """Small rows: 64 bytes and a number."""
+    return TensorDict({"x": torch.zeros(rows, 16), "y": torch.zeros(rows, dtype=torch.int64)}, batch_size=rows)
+
+
+def fill(tq: Any, rows: int) -> None:
+    """Put so many rows into the partition that is named for their number."""
+    keys = batches.keys_of(rows)
+    for start in range(0, rows, CHUNK):
+        part = keys[start : start + CHUNK]
+        tq.kv_batch_put(part, f"p{rows}", rows_of(len(part)))
+
+
+def gets(tq: Any, sizes: list[int]) -> dict[int, Series]:
+    """Times of gets of 256 random rows of each partition, one after the other so that the machine's pace is the same for all."""
+    chance = random.Random(0)  # noqa: S311
+    samples: dict[int, list[float]] = {rows: [] for rows in sizes}
+    for _ in range(8 if sizes[-1] < CHUNK else 150):
+        for rows in sizes:
+            keys = [f"k{row}" for row in chance.sample(range(rows), 256)]
+            samples[rows] += timed_quickly(partial(tq.kv_batch_get, keys, f"p{rows}"))
+    return {rows: Series(first=found[0], samples=found[1:]) for rows, found in samples.items()}
+
+
+def fetches(tq: Any, sizes: list[int]) -> dict[int, Series]:
+    """Times of fetches of 16 rows of each partition, likewise."""
+    client = tq.get_client()
+    samples: dict[int, list[float]] = {rows: [] for rows in sizes}
+    for _ in range(min(50, sizes[0] // 16)):
+        for rows in sizes:
+            samples[rows] += timed_quickly(partial(client.get_meta, ["x", "y"], 16, f"p{rows}", task_name="t"))
+    return {rows: Series(first=found[0], samples=found[1:]) for rows, found in samples.items()}
+
+
+def timed_quickly(call: Any) -> list[float]:
+    """One sample."""
+    return list(timed(call, 1, warm_up=0, collect=False).samples)
+
+
+def age(tq: Any, steps: int) -> None:
+    """Put and clear a partition again and again."""
+    keys, data = batches.keys_of(256), rows_of(256)
+    for _ in range(steps):
+        tq.kv_batch_put(keys, "aging", data)
+        tq.kv_clear(keys, "aging")
