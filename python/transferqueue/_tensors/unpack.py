@@ -116,9 +116,7 @@ class _Reader:
         length = values.shape[1]
         layout = next((known for known in self.layouts if known.shortest == known.longest == length), None)
         if layout is None:
-            stop = self.rows * length + 1
-            steps = torch.arange(0, stop, length) if length else torch.zeros(self.rows + 1, dtype=torch.int64)
-            layout = Layout(steps, length)
+            layout = _uniform_layout(self.rows, length, shared=not self.copy)
             self.layouts.append(layout)
         return construct.jagged(values.view(self.rows * length, *values.shape[2:]), layout)
 
@@ -139,6 +137,27 @@ class _Reader:
         for kind, blob in received.blobs():
             values += _split(*blob) if kind == TEXT else _objects.decode_rows(*blob, self.allow_pickle)
         return construct.stack_of(values, self.rows)
+
+
+#: Layouts of rows of one length, by number of rows and length: a get of few rows would spend most of its time on them.
+_uniform_layouts: dict[tuple[int, int], Layout] = {}
+_MOST_LAYOUTS = 64
+_MOST_LAYOUT_ROWS = 4096
+
+
+def _uniform_layout(rows: int, length: int, *, shared: bool) -> Layout:
+    """The layout of rows that all have ``length`` slices; gets share it as long as nobody has written to its offsets."""
+    layout = _uniform_layouts.get((rows, length)) if shared else None
+    if layout is not None and layout.offsets._version == 0:
+        return layout
+    steps = torch.arange(0, rows * length + 1, length) if length else torch.zeros(rows + 1, dtype=torch.int64)
+    layout = Layout(steps, length)
+    # A tensor made in inference mode can't be part of a graph later.
+    if shared and rows <= _MOST_LAYOUT_ROWS and not steps.is_inference():
+        if len(_uniform_layouts) >= _MOST_LAYOUTS:
+            _uniform_layouts.clear()
+        _uniform_layouts[rows, length] = layout
+    return layout
 
 
 def _is_view(joined: Piece | Rows, pieces: list[Piece]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import Any
 
 import numpy as np
@@ -461,3 +462,43 @@ def test_a_row_is_no_batch():
         _tensors.pack_row({"": torch.rand(4)})
     with pytest.raises(InvalidTypeError, match="names are str"):
         _tensors.pack_row({1: torch.rand(4)})
+
+
+#: The module; the package has a function of that name.
+unpack: Any = sys.modules["transferqueue._tensors.unpack"]
+
+
+def came(**options: Any) -> Any:
+    return round_trip({"x": torch.zeros(3, 4)}, 3, **options)["x"]
+
+
+def test_gets_of_rows_of_one_shape_share_their_offsets():
+    first, second = came(), came()
+    assert first.offsets() is second.offsets()
+    assert torch.equal((first + second).values(), torch.zeros(12))
+    assert came(copy=True).offsets() is not first.offsets()
+
+
+def test_offsets_that_somebody_wrote_to_are_shared_no_more():
+    spoilt = came()
+    spoilt.offsets()[1] = 3
+    assert came().offsets().tolist() == [0, 4, 8, 12]
+    assert came().offsets() is came().offsets()
+
+
+def test_a_get_in_inference_mode_leaves_nothing_that_a_later_graph_would_refuse():
+    unpack._uniform_layouts.clear()
+    with torch.inference_mode():
+        assert came().offsets().is_inference()
+    later = came()
+    assert not later.offsets().is_inference()
+    weight = torch.ones((), requires_grad=True)
+    (later * weight).values().sum().backward()
+
+
+def test_the_offsets_that_gets_share_are_bounded():
+    for rows in range(1, 200):
+        round_trip({"x": torch.zeros(rows, 2)}, rows)
+    assert len(unpack._uniform_layouts) <= unpack._MOST_LAYOUTS
+    round_trip({"x": torch.zeros(unpack._MOST_LAYOUT_ROWS + 1, 2)}, unpack._MOST_LAYOUT_ROWS + 1)
+    assert (unpack._MOST_LAYOUT_ROWS + 1, 2) not in unpack._uniform_layouts
