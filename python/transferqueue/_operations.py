@@ -431,6 +431,17 @@ def production_status(data_fields: Sequence[str], partition_id: str) -> Operatio
     return Operation(MessageType.PRODUCTION_STATUS, _pack(partition=partition_id, fields=names), read)
 
 
+def is_produced(data_fields: Sequence[str], partition_id: str) -> Operation[bool]:
+    """Whether there are rows and all of them are ready in all fields; the reply has one bit."""
+    check_name(partition_id, "partition_id")
+    header = _pack(partition=partition_id, fields=check_names(data_fields, "data_fields"), check=True)
+    return Operation(MessageType.PRODUCTION_STATUS, header, _read_all)
+
+
+def _read_all(reply: ReplyMessage) -> bool:
+    return bool(_header(reply)["all"])
+
+
 def consumption_status(task_name: str, partition_id: str) -> Operation[tuple[Tensor | None, Tensor | None]]:
     """Which rows a task has consumed: global indexes int64 [N], status int8 [N]."""
     check_name(partition_id, "partition_id")
@@ -441,6 +452,13 @@ def consumption_status(task_name: str, partition_id: str) -> Operation[tuple[Ten
         return (_int64_tensor(answer["indexes"]), _int8_tensor(answer["status"])) if answer["found"] else (None, None)
 
     return Operation(MessageType.CONSUMPTION_STATUS, _pack(partition=partition_id, task=task_name), read)
+
+
+def is_consumed(task_name: str, partition_id: str) -> Operation[bool]:
+    """Whether there are rows and the task has consumed all of them; the reply has one bit."""
+    check_name(partition_id, "partition_id")
+    header = _pack(partition=partition_id, task=check_name(task_name, "task_name"), check=True)
+    return Operation(MessageType.CONSUMPTION_STATUS, header, _read_all)
 
 
 def reset_consumption(partition_id: str, task_name: str | None) -> Operation[bool]:

@@ -71,11 +71,6 @@ def _meta_operation(
     return _operations.get_meta(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
 
 
-def _all_ready(status: tuple[Tensor | None, Tensor | None]) -> bool:
-    values = status[1]
-    return values is not None and values.numel() > 0 and bool((values == 1).all())
-
-
 class AsyncTransferQueueClient:
     """The operations as coroutines.
 
@@ -174,13 +169,15 @@ class AsyncTransferQueueClient:
         self, data_fields: Sequence[str], partition_id: str, *, timeout_s: float | None = None
     ) -> bool:
         """Like `TransferQueueClient.check_production_status`."""
-        return _all_ready(await self.async_get_production_status(data_fields, partition_id, timeout_s=timeout_s))
+        if not data_fields:
+            return False
+        return await self._send_async(_operations.is_produced(data_fields, partition_id), timeout_s)
 
     async def async_check_consumption_status(
         self, task_name: str, partition_id: str, *, timeout_s: float | None = None
     ) -> bool:
         """Like `TransferQueueClient.check_consumption_status`."""
-        return _all_ready(await self.async_get_consumption_status(task_name, partition_id, timeout_s=timeout_s))
+        return await self._send_async(_operations.is_consumed(task_name, partition_id), timeout_s)
 
     async def async_reset_consumption(
         self, partition_id: str, task_name: str | None = None, *, timeout_s: float | None = None
@@ -359,11 +356,13 @@ class TransferQueueClient(AsyncTransferQueueClient):
         self, data_fields: Sequence[str], partition_id: str, *, timeout_s: float | None = None
     ) -> bool:
         """Whether every row of the partition is ready in all of the fields."""
-        return _all_ready(self.get_production_status(data_fields, partition_id, timeout_s=timeout_s))
+        if not data_fields:
+            return False
+        return self._send(_operations.is_produced(data_fields, partition_id), timeout_s)
 
     def check_consumption_status(self, task_name: str, partition_id: str, *, timeout_s: float | None = None) -> bool:
         """Whether the task has consumed every row of the partition."""
-        return _all_ready(self.get_consumption_status(task_name, partition_id, timeout_s=timeout_s))
+        return self._send(_operations.is_consumed(task_name, partition_id), timeout_s)
 
     def reset_consumption(
         self, partition_id: str, task_name: str | None = None, *, timeout_s: float | None = None

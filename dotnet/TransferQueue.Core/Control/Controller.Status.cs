@@ -41,6 +41,15 @@ internal sealed partial class Controller
         return Status(partition, slots, status);
     }
 
+    /// <summary>Whether a partition has rows and all of them are ready in all fields: by the counters, without a look at a row.</summary>
+    public bool IsProduced(string name, ImmutableArray<string> fields) =>
+        Find(name) is { RowCount: > 0 } partition && !fields.IsDefaultOrEmpty
+        && fields.All(field => partition.Field(field)?.ReadyCount == partition.RowCount);
+
+    /// <summary>Whether a partition has rows and a task has consumed all of them: by the counters.</summary>
+    public bool IsConsumed(string name, string task) =>
+        Find(name) is { RowCount: > 0 } partition && partition.Task(task)?.ConsumedCount == partition.RowCount;
+
     /// <summary>The keys of rows, null where there is no such row or it has no key; null: no such partition.</summary>
     public string?[]? RetrieveKeys(string name, ImmutableArray<long> indexes)
     {

@@ -48,6 +48,8 @@ internal sealed partial class CoreHandler
             : new RetrieveKeysReply(false, []),
         ListRequest list => new ListReply([.. _controller.List(list.Partition).Select(
             listing => new ListedPartition(listing.Partition, listing.Version, listing.Keys, listing.Tags))]),
+        ProductionStatusRequest { Check: true } status => new CheckReply(_controller.IsProduced(status.Partition, status.Fields)),
+        ConsumptionStatusRequest { Check: true } status => new CheckReply(_controller.IsConsumed(status.Partition, status.Task)),
         ProductionStatusRequest status => Status(_controller.ProductionStatus(status.Partition, status.Fields)),
         ConsumptionStatusRequest status => Status(_controller.ConsumptionStatus(status.Partition, status.Task)),
         PartitionsRequest => new PartitionsReply([.. _controller.Partitions.Select(partition => partition.Name)]),

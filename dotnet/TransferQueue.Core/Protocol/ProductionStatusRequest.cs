@@ -5,9 +5,10 @@ namespace TransferQueue.Protocol;
 /// <summary>PRODUCTION_STATUS: which cells of a partition are there.</summary>
 /// <param name="Partition">Which.</param>
 /// <param name="Fields">Which columns; the reply keeps their order.</param>
-internal sealed record ProductionStatusRequest(string Partition, ImmutableArray<string> Fields) : Request
+/// <param name="Check">Whether one bit answers: all of them.</param>
+internal sealed record ProductionStatusRequest(string Partition, ImmutableArray<string> Fields, bool Check = false) : Request
 {
-    private static readonly HeaderKeys Keys = new("partition", "fields");
+    private static readonly HeaderKeys Keys = new("partition", "fields", "check");
 
     /// <inheritdoc/>
     internal override MessageType Type => MessageType.ProductionStatus;
@@ -17,14 +18,17 @@ internal sealed record ProductionStatusRequest(string Partition, ImmutableArray<
     {
         string? partition = null;
         ImmutableArray<string> fields = default;
+        bool check = false;
         while (reader.Next(Keys) is { } key)
         {
             if (key == "partition")
                 partition = reader.Name();
-            else
+            else if (key == "fields")
                 fields = reader.Names();
+            else
+                check = reader.Boolean();
         }
-        return new ProductionStatusRequest(reader.Required(partition, "partition"), reader.Required(fields, "fields"));
+        return new ProductionStatusRequest(reader.Required(partition, "partition"), reader.Required(fields, "fields"), check);
     }
 
     /// <inheritdoc/>
@@ -32,5 +36,7 @@ internal sealed record ProductionStatusRequest(string Partition, ImmutableArray<
     {
         writer.Entry("partition", Partition);
         writer.Entry("fields", Fields);
+        if (Check)
+            writer.Entry("check", true);
     }
 }

@@ -45,7 +45,8 @@ internal sealed record Document(ushort Type, long[] Frames, byte[] Header)
         MessageType.List => ListReply.Read(Header),
         MessageType.ClearKeys or MessageType.ClearRows => RowsReply.Read(Header),
         MessageType.ClearPartition or MessageType.ResetConsumption => FoundReply.Read(Header),
-        MessageType.ProductionStatus or MessageType.ConsumptionStatus => StatusReply.Read(Header),
+        MessageType.ProductionStatus => StatusReply.Read(Header),
+        MessageType.ConsumptionStatus => CheckReply.Read(Header), // the reply to a check; both requests have both
         MessageType.Partitions => PartitionsReply.Read(Header),
         MessageType.Stats => StatsReply.Read(Header),
         MessageType.Memory => MemoryReply.Read(Header),

@@ -110,6 +110,16 @@ def test_force_fetch_sees_everything_and_consumes_nothing(client, partition):
     assert client.get_meta(["x"], 1, partition, task_name="t").global_indexes == made.global_indexes[2:]
 
 
+def test_a_check_says_whether_all_rows_are_consumed(client, partition):
+    client.put(columns(3), partition_id=partition)
+    client.get_meta(["x"], 2, partition, task_name="t")
+    assert client.check_consumption_status("t", partition) is False
+    client.get_meta(["x"], 1, partition, task_name="t")
+    assert client.check_consumption_status("t", partition) is True
+    client.put(columns(1), partition_id=partition)
+    assert client.check_consumption_status("t", partition) is False
+
+
 def test_reset_consumption_lets_a_task_fetch_again(client, partition):
     client.put(columns(3), partition_id=partition)
     first = client.get_meta(["x"], 3, partition, task_name="t")
@@ -122,6 +132,7 @@ def test_statuses_of_what_is_not_there_are_none(client, partition):
     assert client.get_production_status(["x"], partition) == (None, None)
     assert client.get_consumption_status("t", partition) == (None, None)
     assert client.check_production_status(["x"], partition) is False
+    assert client.check_production_status([], partition) is False
     assert client.check_consumption_status("t", partition) is False
     client.put(columns(2), partition_id=partition)
     assert client.get_production_status(["never"], partition) == (None, None)

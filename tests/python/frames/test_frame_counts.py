@@ -8,7 +8,7 @@ import torch
 from tensordict import NonTensorStack, TensorDict
 
 from support import wire
-from support.wire import GET, PUT, Wire
+from support.wire import CONSUMPTION_STATUS, GET, PRODUCTION_STATUS, PUT, Wire
 from transferqueue import _session
 
 FIELDS = ["dense", "jagged", "object", "ragged", "scalar", "text"]
@@ -74,6 +74,16 @@ def test_a_put_and_a_get_are_a_header_and_a_frame_per_field(connection, partitio
     assert after["frames_received"] == between["frames_received"]
     for column, frame in zip(got.header["columns"], got.frames, strict=True):
         assert wire.values_of(column, frame) == octets[column[0]]
+
+
+def test_a_check_is_answered_with_one_bit_however_many_rows_there_are(connection, partition):
+    made, _ = columns(512)
+    connection.put(partition, keys(512), made).ok()
+    for fields, all_there in ((FIELDS, True), ([*FIELDS, "never"], False)):
+        answer = connection.call(PRODUCTION_STATUS, {"partition": partition, "fields": fields, "check": True}).ok()
+        assert answer.header == {"all": all_there}
+    answer = connection.call(CONSUMPTION_STATUS, {"partition": partition, "task": "t", "check": True}).ok()
+    assert answer.header == {"all": False}
 
 
 @pytest.mark.parametrize("rows", [1, 64, 1024])

@@ -94,6 +94,7 @@ def samples() -> list[Message]:
         (SET_TAGS, {**rows, "tags": b"\x80\x80\x80", "replace": True}, []),
         (PRODUCTION_STATUS, {"partition": "fuzz", "fields": ["dense", "text"]}, []),
         (CONSUMPTION_STATUS, {"partition": "fuzz", "task": "t"}, []),
+        (CONSUMPTION_STATUS, {"partition": "fuzz", "task": "t", "check": True}, []),
         (RESET_CONSUMPTION, {"partition": "fuzz", "task": "t"}, []),
         (PARTITIONS, {}, []),
         (STATS, {}, []),

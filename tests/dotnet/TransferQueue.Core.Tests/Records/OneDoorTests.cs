@@ -28,7 +28,7 @@ public sealed partial class OneDoorTests
         // The controller's other methods look or plan; this list is the reviewed one.
         string[] expected =
         [
-            "Check", "CommonFields", "ConsumptionStatus", "FetchedMeta", "Find", "ForceFetch", "InsertMeta", "KeysMeta", "List", "NotReady", "Pick",
+            "Check", "CommonFields", "ConsumptionStatus", "FetchedMeta", "Find", "ForceFetch", "InsertMeta", "IsConsumed", "IsProduced", "KeysMeta", "List", "NotReady", "Pick",
             "PlanClearKeys", "PlanClearRows", "PlanConsume", "PlanPut", "PlanReadKeys", "PlanReadRows", "PlanRows", "PlanTags", "ProductionStatus",
             "PutMeta", "RetrieveKeys", "Tags",
         ];

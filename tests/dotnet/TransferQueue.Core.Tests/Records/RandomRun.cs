@@ -227,15 +227,19 @@ internal sealed class RandomRun(TestQueue queue, int seed)
             RowStatus consumed = queue.Controller.ConsumptionStatus(name, task)!;
             Assert.Equal(partition.Rows.Keys, consumed.Indexes);
             Assert.Equal(partition.Rows.Values.Select(row => row.Consumed.Contains(task) ? (sbyte)1 : (sbyte)0), consumed.Status);
+            Assert.Equal(IsAll(consumed), queue.Controller.IsConsumed(name, task));
         }
         foreach (string field in Fields)
         {
             RowStatus? ready = queue.Controller.ProductionStatus(name, [field]);
+            Assert.Equal(IsAll(ready), queue.Controller.IsProduced(name, [field]));
             Assert.Equal(partition.Fields.Contains(field), ready is not null);
             if (ready is not null)
                 Assert.Equal(partition.Rows.Values.Select(row => row.Cells.ContainsKey(field) ? (sbyte)1 : (sbyte)0), ready.Status);
         }
     }
+
+    private static bool IsAll(RowStatus? status) => status is { Status.Length: > 0 } && status.Status.All(one => one == 1);
 
     private void AssertRows(string name, ModelPartition partition)
     {

@@ -166,6 +166,21 @@ public sealed class SchemaTests : IDisposable
         Assert.Null(_queue.Controller.ConsumptionStatus("nowhere", "t"));
     }
 
+    [Fact]
+    public void AllRowsAreProducedOrConsumedOnlyWhereThereAreRows()
+    {
+        Assert.False(_queue.Controller.IsProduced("p", ["x"]));
+        Assert.False(_queue.Controller.IsConsumed("p", "t"));
+        Put(["a", "b"], Dense(2, 3));
+        Assert.True(_queue.Controller.IsProduced("p", ["x"]));
+        Assert.False(_queue.Controller.IsProduced("p", ["x", "unknown"]));
+        Assert.False(_queue.Controller.IsProduced("p", []));
+        Assert.False(_queue.Controller.IsConsumed("p", "t"));
+        _queue.State.Apply(new ClearKeysRecord("p", ["a", "b"]));
+        Assert.False(_queue.Controller.IsProduced("p", ["x"]));
+        Assert.False(_queue.Controller.IsConsumed("p", "t"));
+    }
+
     private static ImmutableArray<long> Range(int start, int count) => [.. Enumerable.Range(start, count).Select(i => (long)i)];
 
     private FieldSchema Schema() => Assert.Single(_queue.Controller.ForceFetch("p", ["x"]).Fields);
