@@ -30,6 +30,13 @@ GROUPS = {
     "Columns computed where they will be stored": ["loan", "Loan"],
     "Rows that stay in the queue": ["batch", "Batch"],
     "The client": ["TransferQueueClient", "AsyncTransferQueueClient"],
+    "Samplers": [
+        "BaseSampler",
+        "SequentialSampler",
+        "GRPOGroupNSampler",
+        "RankAwareSampler",
+        "SeqlenBalancedSampler",
+    ],
     "Metadata": ["BatchMeta", "KVBatchMeta", "LegacyBatchMeta"],
 }
 

@@ -38,9 +38,14 @@ _HOMES = {
     "TransferQueueClient": "client",
     "AsyncTransferQueueClient": "client",
     "StorageKeyNotFoundError": "errors",
+    "BaseSampler": "sampler",
+    "GRPOGroupNSampler": "sampler",
+    "RankAwareSampler": "sampler",
+    "SeqlenBalancedSampler": "sampler",
+    "SequentialSampler": "sampler",
 }
 #: Modules that can be read as attributes without being imported by name.
-_MODULES = frozenset({"errors"})
+_MODULES = frozenset({"errors", "sampler"})
 
 __all__ = ["__version__", "close", "get_client", "init"]
 __all__ += sorted(set(_HOMES) - set(__all__))

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from transferqueue._chosen_sampler import describe_sampler
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 
 logger = logging.getLogger("transferqueue.options")
 
-SAMPLER_NAMES = ("SequentialSampler", "GRPOGroupNSampler", "RankAwareSampler", "SeqlenBalancedSampler")
 #: What stands where the caller's configuration says nothing.
 DEFAULTS: dict[str, Any] = {
     "metrics": {"enabled": False, "port": 0},
@@ -52,7 +52,7 @@ class ControllerOptions:
     sampler
         Name of the sampler; default SequentialSampler. In a configuration also one of our classes, or an instance.
     sampler_arguments
-        The sampler's constructor arguments, taken from an instance's public attributes.
+        The sampler's constructor arguments; default: none. Those of an instance are its public attributes.
     polling_mode
         A fetch that finds too few rows returns an empty batch at once (True), or waits (False, the default).
     """
@@ -245,35 +245,13 @@ def merge_dicts(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str,
 def read_controller(section: Mapping[str, Any]) -> ControllerOptions:
     """Read the section ``controller``; a sampler may be a name, one of our classes or an instance of one."""
     sampler = section.get("sampler")
-    name, arguments = describe_sampler("SequentialSampler" if sampler is None else sampler)
+    given = require_mapping("controller.sampler_arguments", section.get("sampler_arguments"))
+    name, arguments = describe_sampler("SequentialSampler" if sampler is None else sampler, given)
     polling_mode = section.get("polling_mode")
     return ControllerOptions(
         sampler=name,
         sampler_arguments=arguments,
         polling_mode=False if polling_mode is None else read_bool("controller.polling_mode", polling_mode),
-    )
-
-
-def describe_sampler(sampler: Any) -> tuple[str, dict[str, Any]]:
-    """The name and the constructor arguments of a sampler that the core has.
-
-    Raises
-    ------
-    InvalidArgumentError
-        There is no such sampler, or it is Python code of the user's own.
-    """
-    if isinstance(sampler, str):
-        name, arguments, ours = sampler, {}, True
-    else:
-        made = sampler if isinstance(sampler, type) else type(sampler)
-        name, ours = made.__name__, made.__module__.partition(".")[0] == "transferqueue"
-        public = {} if isinstance(sampler, type) else getattr(sampler, "__dict__", {})
-        arguments = {key: value for key, value in public.items() if not key.startswith("_")}
-    if ours and name in SAMPLER_NAMES:
-        return name, arguments
-    raise InvalidArgumentError(
-        f"controller.sampler: Could not find sampler {name!r} among those of the core; there are "
-        f"{', '.join(SAMPLER_NAMES)}; samplers written in Python are not served by this version"
     )
 
 

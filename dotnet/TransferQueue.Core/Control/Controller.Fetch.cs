@@ -8,13 +8,14 @@ namespace TransferQueue.Control;
 internal sealed partial class Controller
 {
     /// <summary>Checks a query; changes nothing.</summary>
-    /// <exception cref="InvalidArgumentException">No fields, no task name, or fewer than one row.</exception>
-    public static void Check(FetchQuery query)
+    /// <exception cref="InvalidArgumentException">No fields, fewer than one row, or not what the sampler needs to be told.</exception>
+    public void Check(FetchQuery query)
     {
         if (query.Fields.IsDefaultOrEmpty)
             throw new InvalidArgumentException($"partition '{query.Partition}': a fetch without fields; name at least one");
         if (query.BatchSize < 1)
             throw new InvalidArgumentException($"partition '{query.Partition}': a fetch of {query.BatchSize} rows; ask for at least 1");
+        _sampler.Check(query.BatchSize, query.Sampling);
     }
 
     /// <summary>Asks the sampler for rows; changes nothing. Null: too few are ready, or there is no batch in them.</summary>
@@ -24,16 +25,18 @@ internal sealed partial class Controller
         if (Find(query.Partition) is not { } partition)
             return null;
         ReadOnlyMemory<byte> TagOf(long index) => partition.Tag(_directory[index].Slot) ?? TagCodec.Empty.ToArray();
-        int[] slots = ReadyRows(partition, query);
-        SampleRequest request = new(
-            Array.ConvertAll(slots, partition.Index), query.BatchSize, query.Partition, query.Task, TagOf, query.Sampling, partition.SamplerState);
-        if (slots.Length < query.BatchSize && !_sampler.HasResult(request))
+        long[] ready = ReadyRows(partition, query);
+        SampleRequest request = new(ready, query.BatchSize, query.Task, TagOf, query.Sampling, partition.Samples);
+        if (ready.Length < query.BatchSize && !_sampler.HasResult(request))
             return null;
         SampleResult result = _sampler.Sample(request);
         if (result.Sampled.IsDefaultOrEmpty)
             return null;
-        bool same = result.State.Span.SequenceEqual(partition.SamplerState.Span);
-        return new FetchPick([Sampled(partition, result.Sampled)], Select(partition, result.Consumed), same ? null : result.State);
+        FoundRows rows = Sampled(partition, result);
+        // A batch may have been fixed by a fetch of other fields.
+        if (result.Cached is not null && !partition.AreReady(rows.Slots, query.Fields))
+            return null;
+        return new FetchPick([rows], Select(partition, result.Consumed), [.. result.Fixed.Select(WithGenerations)]);
     }
 
     /// <summary>Checks that rows may be handed to a task; changes nothing.</summary>
@@ -46,11 +49,14 @@ internal sealed partial class Controller
     /// <param name="name">The partition.</param>
     /// <param name="task">The task.</param>
     /// <param name="parts">The rows; may be none.</param>
-    /// <param name="state">What the sampler is to find at its next call; null: as it was.</param>
-    internal void CommitConsume(string name, string task, PlannedRows[] parts, ReadOnlyMemory<byte>? state)
+    /// <param name="batches">The batches that the sampler has fixed thereby.</param>
+    internal void CommitConsume(string name, string task, PlannedRows[] parts, ImmutableArray<CachedBatch> batches)
     {
-        if (state is { } left && Find(name) is { } partition)
-            partition.SamplerState = left;
+        if (Find(name) is { } partition)
+        {
+            foreach (CachedBatch batch in batches)
+                partition.Samples.Set(batch);
+        }
         foreach (PlannedRows part in parts)
         {
             int[] sorted = [.. part.Slots];
@@ -83,32 +89,41 @@ internal sealed partial class Controller
             if (lacking > 0)
                 missing.Append(missing.Length == 0 ? "; missing: " : ", ").Append($"{name} ×{lacking}");
         }
+        if (missing.Length == 0)
+            missing.Append($"; the sampler {_sampler.Name} found no batch in them, it needs {_sampler.Needs}");
         return new NotReadyException($"{head}{ready} of {query.BatchSize} rows ready{missing}");
     }
 
-    /// <summary>The ready rows that the sampler must see; none if they are too few. Counters are looked at before bitmaps.</summary>
-    private int[] ReadyRows(Partition partition, FetchQuery query)
+    /// <summary>The indexes of the ready rows that the sampler must see; none if they are too few. Counters are looked at before bitmaps.</summary>
+    private long[] ReadyRows(Partition partition, FetchQuery query)
     {
         int wanted = _sampler.ReadyWanted(query.BatchSize);
         if (!partition.MayHaveEnough(query) || (wanted > query.BatchSize && partition.CountReady(query, query.BatchSize) < query.BatchSize))
             return [];
-        int[] slots = partition.TakeReady(query, wanted);
-        return slots.Length < query.BatchSize ? [] : slots;
+        long[] ready = Array.ConvertAll(partition.TakeReady(query, wanted), partition.Index);
+        if (partition.Samples.HasReserved)
+            ready = Array.FindAll(ready, index => !partition.Samples.IsReserved(query.Task, index, _pool.Generation(index)));
+        return ready.Length < query.BatchSize ? [] : ready;
     }
 
     /// <summary>The rows that a sampler named; it may name rows more than once, or rows that it picked in an earlier call.</summary>
-    private FoundRows Sampled(Partition partition, ImmutableArray<long> indexes)
+    private FoundRows Sampled(Partition partition, in SampleResult result)
     {
+        ImmutableArray<long> indexes = result.Sampled;
+        ImmutableArray<uint> generations = result.Cached?.Generations ?? [];
         int[] slots = new int[indexes.Length];
         for (int i = 0; i < slots.Length; i++)
         {
-            slots[i] = FindSlot(partition, indexes[i], 0);
+            slots[i] = FindSlot(partition, indexes[i], generations.IsEmpty ? 0 : generations[i]);
             if (slots[i] < 0)
                 throw new StaleBatchException(
                     $"partition '{partition.Name}': the sampler {_sampler.Name} picked row {indexes[i]}, which was cleared meanwhile; ask for the next batch");
         }
         return new FoundRows(partition, slots, 0);
     }
+
+    private CachedBatch WithGenerations(CachedBatch batch) =>
+        batch.Generations.IsEmpty ? batch with { Generations = [.. batch.Rows.Select(_pool.Generation)] } : batch;
 
     private RowSelection Select(Partition partition, ImmutableArray<long> indexes) =>
         new(indexes.IsEmpty ? [] : [new PartitionRun(partition.Name, indexes.Length)], indexes, [.. indexes.Select(_pool.Generation)]);

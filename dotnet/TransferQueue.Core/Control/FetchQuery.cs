@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using TransferQueue.Columns;
+using TransferQueue.Sampling;
 
 namespace TransferQueue.Control;
 
@@ -14,5 +15,5 @@ internal sealed record FetchQuery(string Partition, string Task, ImmutableArray<
 /// <summary>The rows that a sampler picked for a query.</summary>
 /// <param name="Rows">The rows to hand out, in that order.</param>
 /// <param name="Consumed">The rows that the task has consumed thereby.</param>
-/// <param name="State">What the sampler wants to find at its next call; null: what it found at this one.</param>
-internal sealed record FetchPick(FoundRows[] Rows, RowSelection Consumed, ReadOnlyMemory<byte>? State);
+/// <param name="Fixed">The batches that the sampler has fixed thereby.</param>
+internal sealed record FetchPick(FoundRows[] Rows, RowSelection Consumed, ImmutableArray<CachedBatch> Fixed);

@@ -62,6 +62,10 @@ internal sealed partial class Partition
         return IsMonotone ? slots : Smallest(slots, count);
     }
 
+    /// <summary>Whether rows are ready in all of some fields.</summary>
+    public bool AreReady(int[] slots, IEnumerable<string> fields) =>
+        fields.All(name => Field(name) is { } field && Array.TrueForAll(slots, slot => field.Ready[slot]));
+
     private bool TryBitmaps(FetchQuery query, out ReadinessBitmap[] ready, out ReadinessBitmap? consumed)
     {
         ready = new ReadinessBitmap[query.Fields.Length];

@@ -1,4 +1,5 @@
 using TransferQueue.Columns;
+using TransferQueue.Sampling;
 
 namespace TransferQueue.Control;
 
@@ -41,8 +42,8 @@ internal sealed partial class Partition
     /// <summary>A number that grows with every change, over all partitions of the controller.</summary>
     public long Version { get; set; }
 
-    /// <summary>What the sampler left for its next call; empty: nothing.</summary>
-    public ReadOnlyMemory<byte> SamplerState { get; set; }
+    /// <summary>The batches that the sampler has fixed.</summary>
+    public SampleCache Samples { get; } = new();
 
     /// <summary>Rows, pre-allocated ones included.</summary>
     public int RowCount => _slots.TakenCount;

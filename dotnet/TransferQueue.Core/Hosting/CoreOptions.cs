@@ -33,6 +33,9 @@ internal sealed record CoreOptions
     /// <summary>The sampler's name. Default SequentialSampler.</summary>
     public string Sampler { get; init; } = "SequentialSampler";
 
+    /// <summary>What the sampler's constructor gets, by name. Default: nothing.</summary>
+    public ImmutableDictionary<string, int> SamplerArguments { get; init; } = ImmutableDictionary<string, int>.Empty;
+
     /// <summary>Rows that a new partition has from the start. Default 0.</summary>
     public int PreAllocate { get; init; }
 
@@ -61,12 +64,23 @@ internal sealed record CoreOptions
             case "units": return this with { Units = reader.ReadInt32() };
             case "polling_mode": return this with { PollingMode = reader.ReadBoolean() };
             case "sampler": return this with { Sampler = reader.ReadString() ?? "" };
-            case "sampler_arguments":
-                reader.Skip(); // the samplers that take arguments come with the next issue
-                return this;
+            case "sampler_arguments": return this with { SamplerArguments = ReadArguments(ref reader) };
             case "pre_allocate": return this with { PreAllocate = reader.ReadInt32() };
             default: throw OptionsReader.Unknown("serve_core", key);
         }
+    }
+
+    private static ImmutableDictionary<string, int> ReadArguments(ref MessagePackReader reader)
+    {
+        var arguments = ImmutableDictionary.CreateBuilder<string, int>(StringComparer.Ordinal);
+        for (int left = reader.ReadMapHeader(); left > 0; left--)
+        {
+            string name = reader.ReadString() ?? "";
+            if (reader.NextMessagePackType != MessagePackType.Integer)
+                throw new InvalidArgumentException($"serve_core: the sampler's argument {name} is of type {reader.NextMessagePackType}; give an int");
+            arguments[name] = reader.ReadInt32();
+        }
+        return arguments.ToImmutable();
     }
 
     private CoreOptions Checked()

@@ -22,7 +22,7 @@ internal sealed class CoreServer : IRunningServer
         var scratch = new NativeBufferPool();
         var storage = new StorageManager(
             [new StorageUnit(new ExtentAllocator(arena))], scratch, new StorageOptions { RowCapacity = options.TotalRows });
-        var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate }, BuiltInSamplers.Get(options.Sampler));
+        var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate }, BuiltInSamplers.Get(options.Sampler, options.SamplerArguments));
         var handler = new CoreHandler(options, controller, storage, new StateMachine(controller, storage));
         var limits = TransportLimits.Default with { PayloadBytes = storage.CapacityBytes };
         _loop = new ServerLoop(new ServerLoopOptions { ListenFd = options.ListenFd, Limits = limits }, handler);

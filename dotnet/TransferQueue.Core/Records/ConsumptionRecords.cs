@@ -1,6 +1,8 @@
+using System.Collections.Immutable;
 using MessagePack;
 using TransferQueue.Columns;
 using TransferQueue.Control;
+using TransferQueue.Sampling;
 using TransferQueue.Storage;
 
 namespace TransferQueue.Records;
@@ -9,8 +11,8 @@ namespace TransferQueue.Records;
 /// <param name="partition">The partition.</param>
 /// <param name="task">The task.</param>
 /// <param name="rows">The rows that are consumed now; may be none.</param>
-/// <param name="samplerState">What the sampler is to find at its next call; null: as it was.</param>
-internal sealed class FetchRecord(string partition, string task, RowSelection rows, ReadOnlyMemory<byte>? samplerState)
+/// <param name="batches">The batches that the sampler has fixed thereby.</param>
+internal sealed class FetchRecord(string partition, string task, RowSelection rows, ImmutableArray<CachedBatch> batches)
     : Record<bool, PlannedRows[]>
 {
     /// <inheritdoc/>
@@ -21,7 +23,7 @@ internal sealed class FetchRecord(string partition, string task, RowSelection ro
         RecordReader.Array(ref reader, 4);
         string partition = RecordReader.Text(ref reader), task = RecordReader.Text(ref reader);
         RowSelection rows = RecordReader.Selection(ref reader);
-        return new FetchRecord(partition, task, rows, reader.TryReadNil() ? null : RecordReader.Numbers<byte>(ref reader).AsMemory());
+        return new FetchRecord(partition, task, rows, RecordReader.List(ref reader, RecordReader.Batch));
     }
 
     internal override void Write(ref MessagePackWriter writer)
@@ -30,17 +32,16 @@ internal sealed class FetchRecord(string partition, string task, RowSelection ro
         writer.Write(partition);
         writer.Write(task);
         RecordWriter.Selection(ref writer, rows);
-        if (samplerState is { } state)
-            writer.Write(state.Span);
-        else
-            writer.WriteNil();
+        writer.WriteArrayHeader(batches.Length);
+        foreach (CachedBatch batch in batches)
+            RecordWriter.Batch(ref writer, batch);
     }
 
     private protected override PlannedRows[] PlanChange(Controller controller, StorageManager storage) => controller.PlanConsume(task, rows);
 
     private protected override bool CommitChange(Controller controller, StorageManager storage, PlannedRows[] plan)
     {
-        controller.CommitConsume(partition, task, plan, samplerState);
+        controller.CommitConsume(partition, task, plan, batches);
         return true;
     }
 }

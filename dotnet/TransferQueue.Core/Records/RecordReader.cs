@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using MessagePack;
 using TransferQueue.Columns;
 using TransferQueue.Control;
+using TransferQueue.Sampling;
 
 namespace TransferQueue.Records;
 
@@ -83,6 +84,16 @@ internal static class RecordReader
     /// <summary>The tags of <paramref name="rows"/> rows, or null.</summary>
     internal static PackedTags? Tags(ref MessagePackReader reader, int rows) =>
         reader.ReadBytes() is { } bytes ? PackedTags.Parse(bytes.ToArray(), rows) : null;
+
+    /// <summary>A batch whose rows are fixed.</summary>
+    internal static CachedBatch Batch(ref MessagePackReader reader)
+    {
+        Array(ref reader, 6);
+        BatchKey key = new(Text(ref reader), reader.ReadInt64(), reader.ReadInt64());
+        ImmutableArray<long> rows = Numbers<long>(ref reader);
+        ImmutableArray<uint> generations = Numbers<uint>(ref reader);
+        return new CachedBatch(key, rows, reader.ReadBoolean()) { Generations = generations };
+    }
 
     private static Record Read(RecordKind kind, ref MessagePackReader reader) => kind switch
     {

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using MessagePack;
 using TransferQueue.Columns;
 using TransferQueue.Control;
+using TransferQueue.Sampling;
 
 namespace TransferQueue.Records;
 
@@ -56,6 +57,18 @@ internal static class RecordWriter
             writer.WriteNil();
         else
             writer.Write(tags.Bytes.Span);
+    }
+
+    /// <summary>[task, rank, batch index, rows, generations, taken].</summary>
+    internal static void Batch(ref MessagePackWriter writer, CachedBatch batch)
+    {
+        writer.WriteArrayHeader(6);
+        writer.Write(batch.Key.Task);
+        writer.Write(batch.Key.Rank);
+        writer.Write(batch.Key.Index);
+        Numbers(ref writer, batch.Rows.AsSpan());
+        Numbers(ref writer, batch.Generations.AsSpan());
+        writer.Write(batch.IsTaken);
     }
 
     /// <summary>An array of strings.</summary>

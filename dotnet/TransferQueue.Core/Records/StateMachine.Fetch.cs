@@ -34,7 +34,7 @@ internal sealed partial class StateMachine
         meta = null;
         if (Controller.Pick(query) is not { } pick)
             return false;
-        Apply(new FetchRecord(query.Partition, query.Task, pick.Consumed, pick.State));
+        Apply(new FetchRecord(query.Partition, query.Task, pick.Consumed, pick.Fixed));
         meta = Controller.FetchedMeta(pick.Rows, query.Fields);
         return true;
     }

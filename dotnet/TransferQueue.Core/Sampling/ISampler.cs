@@ -1,14 +1,16 @@
 namespace TransferQueue.Sampling;
 
 /// <summary>
-/// Which of the ready rows a fetch gets: a function of the ready rows, their tags and a state that goes in and comes out.
-/// It keeps nothing itself, so one instance serves every partition and task, a record of its result can be replayed, and its
-/// state goes into a checkpoint as it is.
+/// Which of the ready rows a fetch gets: a function of the ready rows, their tags and the batches that were fixed before.
+/// It keeps nothing itself, so one instance serves every partition and task, and a record of its result can be replayed.
 /// </summary>
 internal interface ISampler
 {
     /// <summary>The name under which the configuration asks for it.</summary>
     string Name { get; }
+
+    /// <summary>What it makes batches of, to be read behind "needs": for whom waits although rows are ready.</summary>
+    string Needs { get; }
 
     /// <summary>
     /// How many of the first ready rows a request for <paramref name="batchSize"/> rows must see; with
@@ -16,11 +18,17 @@ internal interface ISampler
     /// </summary>
     int ReadyWanted(int batchSize);
 
-    /// <summary>Whether the state holds the answer to a request already, so that it must be asked even if too few rows are ready.</summary>
+    /// <summary>Refuses a request that can't be right, whatever is ready.</summary>
+    /// <param name="batchSize">Rows wanted.</param>
+    /// <param name="sampling">What the caller says to the sampler: one packed map; empty: nothing.</param>
+    /// <exception cref="InvalidArgumentException">It can't be right for this sampler.</exception>
+    void Check(int batchSize, ReadOnlyMemory<byte> sampling);
+
+    /// <summary>Whether the batch was fixed before, so that the sampler must be asked even if too few rows are ready. The request was checked.</summary>
     bool HasResult(in SampleRequest request);
 
-    /// <summary>Picks rows.</summary>
-    /// <returns>No rows: there is no batch in what is ready; the state is unchanged then.</returns>
-    /// <exception cref="InvalidArgumentException">The request can't be right for this sampler.</exception>
+    /// <summary>Picks rows. The request was checked.</summary>
+    /// <returns><see cref="SampleResult.None"/>: there is no batch in what is ready.</returns>
+    /// <exception cref="InvalidArgumentException">A tag that it reads is not of the right type.</exception>
     SampleResult Sample(in SampleRequest request);
 }

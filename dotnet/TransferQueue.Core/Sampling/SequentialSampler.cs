@@ -2,14 +2,22 @@ using System.Collections.Immutable;
 
 namespace TransferQueue.Sampling;
 
-/// <summary>The first ready rows, each once: the sampler of a queue that was told no other. It has no state.</summary>
+/// <summary>The first ready rows, each once: the sampler of a queue that was told no other. It fixes no batches.</summary>
 internal sealed class SequentialSampler : ISampler
 {
     /// <inheritdoc/>
     public string Name => "SequentialSampler";
 
     /// <inheritdoc/>
+    public string Needs => "ready rows";
+
+    /// <inheritdoc/>
     public int ReadyWanted(int batchSize) => batchSize < 0 ? int.MaxValue : batchSize;
+
+    /// <summary>Takes any request; it reads nothing of what the caller says.</summary>
+    public void Check(int batchSize, ReadOnlyMemory<byte> sampling)
+    {
+    }
 
     /// <inheritdoc/>
     public bool HasResult(in SampleRequest request) => false;
@@ -21,6 +29,6 @@ internal sealed class SequentialSampler : ISampler
         int ready = request.Ready.Length;
         int count = request.BatchSize < 0 ? Math.Max(ready + request.BatchSize, 0) : Math.Min(request.BatchSize, ready);
         ImmutableArray<long> rows = [.. request.Ready[..count]];
-        return new SampleResult(rows, rows, request.State);
+        return SampleResult.Of(rows, null);
     }
 }

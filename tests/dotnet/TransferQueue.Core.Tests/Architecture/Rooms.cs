@@ -15,7 +15,7 @@ internal static partial class Rooms
         ["Sampling"] = ["Columns"],
         ["Control"] = ["Columns", "Sampling"],
         ["Storage"] = ["Columns", "Memory"],
-        ["Records"] = ["Columns", "Protocol", "Control", "Storage"],
+        ["Records"] = ["Columns", "Protocol", "Sampling", "Control", "Storage"],
         ["Client"] = ["Columns", "Memory", "Transport", "Protocol", "Sampling", "Control", "Storage", "Records"],
         ["Hosting"] = ["Columns", "Memory", "Transport", "Protocol", "Sampling", "Control", "Storage", "Records", "Client"],
         ["Interop"] = ["Columns", "Memory", "Transport", "Protocol", "Sampling", "Control", "Storage", "Records", "Client", "Hosting"],

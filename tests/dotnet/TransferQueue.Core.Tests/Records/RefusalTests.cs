@@ -79,7 +79,7 @@ public sealed class RefusalTests : IDisposable
         Assert.Contains("row 4", error.Message);
         Assert.Contains("generation 1, now 2", error.Message);
         Refused<StaleBatchException>(() => _queue.State.Apply(new SetTagsRecord(old, TestQueue.Tags("{\"a\":1}", "{}"), false)));
-        Refused<StaleBatchException>(() => _queue.State.Apply(new FetchRecord("val", "t", old, null)));
+        Refused<StaleBatchException>(() => _queue.State.Apply(new FetchRecord("val", "t", old, [])));
     }
 
     [Theory]

@@ -3,6 +3,7 @@ using TransferQueue.Columns;
 using TransferQueue.Control;
 using TransferQueue.Memory;
 using TransferQueue.Records;
+using TransferQueue.Sampling;
 
 namespace TransferQueue.Tests.Records;
 
@@ -22,7 +23,9 @@ internal static unsafe class StateDigest
 
     private static void Append(StringBuilder text, StateMachine state, Partition partition)
     {
-        text.AppendLine($"partition {partition.Name} version {partition.Version} rows {partition.RowCount} stored {partition.StoredCount} waiting {partition.PreAllocatedCount} sampler {Convert.ToHexString(partition.SamplerState.Span)}");
+        text.AppendLine($"partition {partition.Name} version {partition.Version} rows {partition.RowCount} stored {partition.StoredCount} waiting {partition.PreAllocatedCount} ");
+        foreach (CachedBatch batch in partition.Samples.Batches.OrderBy(batch => batch.Key.ToString(), StringComparer.Ordinal))
+            text.AppendLine($"batch {batch.Key} taken {batch.IsTaken} rows {string.Join(' ', batch.Rows)} generations {string.Join(' ', batch.Generations)}");
         PartitionListing listing = partition.List();
         text.AppendLine($"keys {string.Join('|', listing.Keys.Unpack())} tags {Convert.ToHexString(listing.Tags.Span)}");
         string[] fields = [.. partition.Fields.Select(field => field.Name).Order(StringComparer.Ordinal)];

@@ -16,17 +16,17 @@ public sealed class SequentialSamplerTests
     [InlineData(-9, 0)]
     public void TakesTheFirstReadyRowsAndConsumesThem(int batchSize, int taken)
     {
-        var result = Sample(Ready, batchSize);
+        var result = new Samples(new SequentialSampler()).Ask(Ready, batchSize);
         Assert.Equal(Ready[..taken], result.Sampled);
         Assert.Equal(Ready[..taken], result.Consumed);
     }
 
     [Fact]
-    public void KeepsAStateThatIsNotItsOwnAndRowsThatComeTwice()
+    public void KeepsRowsThatComeTwiceAndFixesNothing()
     {
-        var result = Sample([4, 4, 5], 2);
+        var result = new Samples(new SequentialSampler()).Ask([4, 4, 5], 2, """{"dp_rank": "anything"}""");
         Assert.Equal([4, 4], result.Sampled);
-        Assert.Equal([7], result.State.ToArray());
+        Assert.Empty(result.Fixed);
     }
 
     [Fact]
@@ -36,14 +36,4 @@ public sealed class SequentialSamplerTests
         Assert.Equal(64, sampler.ReadyWanted(64));
         Assert.Equal(int.MaxValue, sampler.ReadyWanted(-1));
     }
-
-    [Fact]
-    public void IsFoundByNameAndOthersAreRefusedWithTheNamesThereAre()
-    {
-        Assert.IsType<SequentialSampler>(BuiltInSamplers.Get("SequentialSampler"));
-        Assert.Contains("SequentialSampler", Assert.Throws<InvalidArgumentException>(() => BuiltInSamplers.Get("Sequential")).Message);
-    }
-
-    private static SampleResult Sample(long[] ready, int batchSize) =>
-        new SequentialSampler().Sample(new SampleRequest(ready, batchSize, "train", "actor", _ => default, default, new byte[] { 7 }));
 }
