@@ -11,6 +11,9 @@ internal sealed class ClientSession
     /// <summary>Which client this is; a client has many connections. Empty before HELLO.</summary>
     public Guid Client { get; private set; }
 
+    /// <summary>Whether shared memory was offered on this connection.</summary>
+    public bool IsShared { get; set; }
+
     /// <summary>The process that the client says it is; for people.</summary>
     public int ProcessId { get; private set; }
 

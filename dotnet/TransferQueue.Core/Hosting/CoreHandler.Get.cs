@@ -10,30 +10,40 @@ internal sealed partial class CoreHandler
     /// <summary>Replies of more bytes are put together by a worker; below it the hop costs more than the work.</summary>
     private const long ReadOnWorkerBytes = 64 << 10;
 
-    /// <summary>A reply with columns on its way out.</summary>
-    private sealed record OutgoingColumns(ReadLease Lease, ReplyFrames Frames);
+    /// <summary>Replies of more stretches of rows are measured by a worker: two reads of memory for each.</summary>
+    private const int MeasuredOnLoopRuns = 1024;
 
-    private void Get(ServerConnection connection, ulong requestId, GetRequest request)
+    /// <summary>A get that is worked on.</summary>
+    private sealed record Reading(ServerConnection Connection, Guid Client, ulong RequestId, ReadLease Lease, bool IsShared);
+
+    /// <summary>A reply with columns on its way out; what the client holds after it, if frames are placed.</summary>
+    private sealed record OutgoingColumns(ReadLease Lease, ReplyFrames Frames, ClientLease? Held);
+
+    private void Get(ServerConnection connection, ClientSession session, in Prelude prelude, GetRequest request)
     {
         ReadPlan plan = request.Selection is { } selection
             ? _controller.PlanReadRows(selection, request.Fields)
             : _controller.PlanReadKeys(request.Partition!, request.Keys, request.Fields);
-        ReadLease lease = _storage.Lease(plan.Rows, plan.Columns);
-        ReplyFrames? frames = null;
-        if (StoredBytes(plan) < ReadOnWorkerBytes)
+        bool isShared = (prelude.Flags & PreludeFlags.Shared) != 0 && IsSharing(session.Client) && !_storage.Leases.IsAbandoned(session.Client, prelude.RequestId);
+        Reading reading = new(connection, session.Client, prelude.RequestId, _storage.Lease(plan.Rows, plan.Columns), isShared);
+        MeasuredReply? reply = null;
+        int runs = 0;
+        foreach (var column in plan.Columns)
+            runs += column.Runs.Length;
+        if (runs <= MeasuredOnLoopRuns)
         {
-            SendColumns(connection, requestId, lease, Read(lease, out frames), frames);
+            Exception? error = Tried(() => reply = _storage.Measure(reading.Lease));
+            Place(reading, error, reply);
             return;
         }
-        Loop.RunOnWorker(() => frames = _storage.Read(lease), error => SendColumns(connection, requestId, lease, error, frames));
+        Loop.RunOnWorker(() => reply = _storage.Measure(reading.Lease), error => Place(reading, error, reply));
     }
 
-    private Exception? Read(ReadLease lease, out ReplyFrames? frames)
+    private static Exception? Tried(Action work)
     {
-        frames = null;
         try
         {
-            frames = _storage.Read(lease);
+            work();
             return null;
         }
 #pragma warning disable CA1031 // the caller's answer, and nobody else's
@@ -44,23 +54,47 @@ internal sealed partial class CoreHandler
         }
     }
 
-    private void SendColumns(ServerConnection connection, ulong requestId, ReadLease lease, Exception? error, ReplyFrames? frames)
+    /// <summary>Decides how a measured reply goes out, and makes it.</summary>
+    private void Place(Reading reading, Exception? error, MeasuredReply? reply)
+    {
+        if (reply is null)
+        {
+            _storage.Return(reading.Lease);
+            Fail(reading.Connection, reading.RequestId, error!);
+            return;
+        }
+        if (reading.IsShared && IsSharing(reading.Client))
+            _storage.Place(reply);
+        ReplyFrames? frames = null;
+        if (reply.MovedBytes < ReadOnWorkerBytes)
+            SendColumns(reading, reply, Tried(() => frames = _storage.Build(reply)), frames);
+        else
+            Loop.RunOnWorker(() => frames = _storage.Build(reply), failure => SendColumns(reading, reply, failure, frames));
+    }
+
+    private void SendColumns(Reading reading, MeasuredReply reply, Exception? error, ReplyFrames? frames)
     {
         if (frames is null)
         {
-            _storage.Return(lease);
-            Fail(connection, requestId, error!);
+            _storage.Unplace(reply);
+            _storage.Return(reading.Lease);
+            Fail(reading.Connection, reading.RequestId, error!);
             return;
         }
-        _counters.Sent(frames.Columns.Length);
+        _counters.Sent(frames.Frames.Length);
+        for (int i = 0; i < reply.Columns.Length; i++)
+            _storage.Counters.Went(reply.Placements[i].Way, reply.Columns[i].FrameBytes);
         OutgoingMessage message = Loop.RentMessage();
-        var columns = frames.Columns.Select(column => new ReplyColumn(column.Name, column.DType, column.Pieces));
-        System.Buffers.BuffersExtensions.Write(message.Header, new GetReply(lease.Rows, [.. columns]).ToHeader().Span);
+        var columns = frames.Columns.Select(column => new ReplyColumn(column.Name, column.DType, column.Pieces, column.Frames));
+        System.Buffers.BuffersExtensions.Write(message.Header, new GetReply(reading.Lease.Rows, [.. columns]).ToHeader().Span);
         AddFrames(message, frames);
-        message.State = new OutgoingColumns(lease, frames);
+        ClientLease? held = reply.HasPlaced ? _storage.Split(reply, reading.Client, reading.RequestId).Client : null;
+        message.State = new OutgoingColumns(reading.Lease, frames, held);
         message.Completed = ColumnsSent;
-        message.Seal(Prelude.Create((ushort)MessageType.Ok, requestId));
-        connection.Send(message);
+        message.Seal(Prelude.Create((ushort)MessageType.Ok, reading.RequestId) with { Acknowledged = held?.Id ?? 0 });
+        reading.Connection.Send(message);
+        if (held is not null && (!IsSharing(reading.Client) || _storage.Leases.IsAbandoned(reading.Client, reading.RequestId)))
+            _storage.Leases.GiveBack(held); // nobody will read it
     }
 
     private void ColumnsSent(OutgoingMessage message, bool sent)
@@ -68,6 +102,8 @@ internal sealed partial class CoreHandler
         var columns = (OutgoingColumns)message.State!;
         columns.Frames.Dispose();
         _storage.Return(columns.Lease);
+        if (!sent && columns.Held is { } held)
+            _storage.Leases.GiveBack(held);
     }
 
     /// <summary>Cuts the chain of stretches into frames; a stretch may go on in the next frame.</summary>
@@ -75,10 +111,15 @@ internal sealed partial class CoreHandler
     {
         int next = 0;
         long used = 0;
-        foreach (long length in frames.FrameLengths)
+        foreach (ReplyFrame frame in frames.Frames)
         {
+            if (frame.IsPlaced)
+            {
+                message.AddPlacedFrame(frame.Place, frame.Length);
+                continue;
+            }
             message.BeginFrame();
-            for (long left = length; left > 0;)
+            for (long left = frame.Length; left > 0;)
             {
                 var rest = frames.Segments[next].Skip(used);
                 long taken = Math.Min(left, rest.Length);
@@ -88,17 +129,5 @@ internal sealed partial class CoreHandler
                 next += taken == rest.Length ? 1 : 0;
             }
         }
-    }
-
-    /// <summary>Bytes of the stored columns that a read touches: an upper bound of what it sends, but for repeated rows.</summary>
-    private static long StoredBytes(ReadPlan plan)
-    {
-        long bytes = 0;
-        foreach (var column in plan.Columns)
-        {
-            foreach (var run in column.Runs)
-                bytes += run.Column.Rows == 0 ? 0 : run.Column.Extent.Length / run.Column.Rows * run.Count;
-        }
-        return bytes;
     }
 }

@@ -7,32 +7,63 @@ namespace TransferQueue.Hosting;
 
 internal sealed partial class CoreHandler
 {
-    /// <summary>Frames of so many bytes in all are verified by a worker; below it the hop costs more than the work.</summary>
+    /// <summary>Offsets and shapes of so many bytes in all are verified by a worker; below it the hop costs more than the work.</summary>
     private const long VerifyOnWorkerBytes = 256 << 10;
 
     /// <summary>A put on its way in.</summary>
-    private sealed record IncomingPut(Call Call, PutRequest Request, PutReservation Reservation, long Bytes);
+    private sealed record IncomingPut(Call Call, PutRequest Request, PutReservation Reservation);
 
-    private ReceivePlan StartPut(Call call, PutRequest request, long[] lengths)
+    /// <summary>A put that waits for room, with its payload.</summary>
+    private sealed record WaitingPut(Call Call, ServerConnection Connection, PutRequest Request, long[] Lengths, TakenExtent?[]? Loaned);
+
+    private ReceivePlan StartPut(Call call, PutRequest request, long[] lengths, ReadOnlySpan<ulong> places, long payload, long deadline)
     {
-        _machine.CheckPut(request, lengths.Sum());
-        if (request.Columns.IsEmpty)
+        WaitingPut put = new(call, call.Connection, request, lengths, _storage.TakeLoaned(call.Client, places, lengths));
+        try
         {
-            FinishPut(call, request, null);
-            return ReceivePlan.None;
+            _machine.CheckPut(request, lengths.Sum());
+            if (request.Columns.IsEmpty)
+            {
+                FinishPut(call, request, null);
+                return ReceivePlan.None;
+            }
+            _storage.CheckFits([payload]);
+            if (_room.MayPass(payload) && TryReserve(put) is { } plan)
+                return plan;
         }
-        PutReservation reservation = _storage.Reserve(request.Rows, request.Columns, lengths);
-        var plan = new ReceivePlan { State = new IncomingPut(call, request, reservation, lengths.Sum()) };
+        catch
+        {
+            EndLoaned(put, wasCutOff: false);
+            throw;
+        }
+        _room.Add(new RoomWaiter(payload, deadline, () => TryContinue(put), put));
+        return ReceivePlan.Wait;
+    }
+
+    /// <returns>Null if there is no room now.</returns>
+    private ReceivePlan? TryReserve(WaitingPut put)
+    {
+        if (!_storage.TryReserve(put.Request.Rows, put.Request.Columns, put.Lengths, put.Loaned, out PutReservation? reservation))
+            return null;
+        var plan = new ReceivePlan { State = new IncomingPut(put.Call, put.Request, reservation) };
         foreach (var segment in reservation.Segments)
             plan.Add(segment);
         return plan;
+    }
+
+    private bool TryContinue(WaitingPut put)
+    {
+        if (TryReserve(put) is not { } plan)
+            return false;
+        Loop.Continue(put.Connection, plan);
+        return true;
     }
 
     /// <inheritdoc/>
     public void PayloadReceived(ServerConnection connection, ReceivePlan plan)
     {
         var put = (IncomingPut)plan.State!;
-        if (put.Bytes >= VerifyOnWorkerBytes)
+        if (put.Reservation.VerifiedBytes >= VerifyOnWorkerBytes)
             Loop.RunOnWorker(put.Reservation.Verify, error => Commit(put, error));
         else
             Commit(put, Verified(put.Reservation));
@@ -42,10 +73,16 @@ internal sealed partial class CoreHandler
     public void PayloadLost(ServerConnection connection, ReceivePlan plan)
     {
         var put = (IncomingPut)plan.State!;
-        _storage.Abandon(put.Reservation);
-        Drop(put.Call);
-        if (put.Call.Connection != connection)
-            Fail(put.Call.Connection, put.Call.RequestId, new ConnectionLostException("put: the connection ended in the middle of the columns; send it again"));
+        _storage.Abandon(put.Reservation, wasCutOff: true);
+        CutOff(put.Call, connection);
+    }
+
+    /// <summary>A put ended with its connection before all was there; if it came again elsewhere meanwhile, it must come once more.</summary>
+    private void CutOff(Call call, ServerConnection connection)
+    {
+        Drop(call);
+        if (call.Connection != connection)
+            Fail(call.Connection, call.RequestId, new ConnectionLostException("put: the connection ended in the middle of the columns; send it again"));
     }
 
     private static Exception? Verified(PutReservation reservation)

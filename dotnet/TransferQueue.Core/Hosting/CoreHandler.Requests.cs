@@ -33,9 +33,15 @@ internal sealed partial class CoreHandler
     private void Answer(ServerConnection connection, ClientSession session, in Prelude prelude, Request request)
     {
         if (request is GetRequest get)
-            Get(connection, prelude.RequestId, get);
+            Get(connection, session, prelude, get);
+        else if (request is MemoryRequest memory)
+            SendMemory(connection, prelude.RequestId, session.Client, memory);
+        else if (request is PinRequest pin)
+            Pin(connection, prelude.RequestId, session.Client, pin);
+        else if (request is ReleaseRequest release)
+            Send(connection, prelude.RequestId, Release(session.Client, release));
         else
-            Send(connection, prelude.RequestId, request is HelloRequest hello ? Hello(session, hello) : Look(request));
+            Send(connection, prelude.RequestId, request is HelloRequest hello ? Hello(connection, session, hello) : Look(request));
     }
 
     private Reply Look(Request request) => request switch
@@ -57,15 +63,17 @@ internal sealed partial class CoreHandler
         _ => throw new ProtocolException($"core: a request of type {request.Type} has no meaning here"),
     };
 
-    private HelloReply Hello(ClientSession session, HelloRequest request)
+    private HelloReply Hello(ServerConnection connection, ClientSession session, HelloRequest request)
     {
         if (!session.IsGreeted)
         {
             session.Greet(request.Client.Span, request.ProcessId);
             _answers.Connect(session.Client);
+            session.IsShared = Share(connection, request, session.Client);
+            TakeFirstTier();
         }
         string version = typeof(CoreHandler).Assembly.GetName().Version?.ToString() ?? "";
-        return new HelloReply(version, Environment.ProcessId, _epoch, false, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
+        return new HelloReply(version, Environment.ProcessId, _epoch, session.IsShared, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
     }
 
     private MetaReply Insert(MetaRequest request)
@@ -89,6 +97,16 @@ internal sealed partial class CoreHandler
 
     private ImmutableSortedDictionary<string, long> Stats() => new Dictionary<string, long>
     {
+        ["bytes_gathered"] = _storage.Counters.BytesGathered,
+        ["bytes_inline"] = _storage.Counters.BytesInline,
+        ["bytes_loaned"] = _storage.Counters.BytesLoaned,
+        ["bytes_on_loan"] = _storage.Loans.Bytes,
+        ["bytes_quarantined"] = QuarantinedBytes,
+        ["bytes_viewed"] = _storage.Counters.BytesViewed,
+        ["client_leases"] = _storage.Leases.Count,
+        ["leases_pinned"] = _storage.Leases.PinnedCount,
+        ["loans"] = _storage.Loans.Count,
+        ["room_waiting"] = _room.Count,
         ["bytes_capacity"] = _storage.CapacityBytes,
         ["bytes_used"] = _storage.UsedBytes,
         ["clients"] = _answers.ClientCount,

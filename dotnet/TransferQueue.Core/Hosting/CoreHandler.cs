@@ -55,18 +55,17 @@ internal sealed partial class CoreHandler : IServerHandler
             var session = (ClientSession)connection.State!;
             if (!session.IsGreeted && prelude.Type != (ushort)MessageType.Hello)
                 throw new AuthenticationException($"core: a request of type {prelude.Type} before HELLO; say HELLO first");
-            if (!places.IsEmpty)
-                throw new ProtocolException("core: frames in shared memory are not served; send them in the message");
             long[] lengths = new long[frameLengths.Length];
             for (int i = 0; i < lengths.Length; i++)
                 lengths[i] = checked((long)frameLengths[i]);
             Request request = Request.Read(prelude.Version, prelude.Type, header.ToArray(), lengths, _limits);
-            return Dispatch(connection, session, prelude, request, lengths);
+            return Dispatch(connection, session, prelude, request, lengths, places);
         }
 #pragma warning disable CA1031 // whatever goes wrong with one request is its caller's answer, and nobody else's
         catch (Exception error)
 #pragma warning restore CA1031
         {
+            FreeLoaned((ClientSession)connection.State!, frameLengths, places);
             return Refuse(connection, prelude, error);
         }
     }
@@ -76,8 +75,11 @@ internal sealed partial class CoreHandler : IServerHandler
     {
         var session = (ClientSession)connection.State!;
         DropWaiters(connection);
+        DropRoomWaiters(connection);
         if (session.IsGreeted)
             _answers.Disconnect(session.Client);
+        if (session.IsShared)
+            Unshare(session.Client);
     }
 
     /// <inheritdoc/>
@@ -85,9 +87,9 @@ internal sealed partial class CoreHandler : IServerHandler
         Send(connection, prelude.RequestId, ErrorReply.Of(why));
 
     /// <inheritdoc/>
-    public long Tick(long nowMilliseconds) => ExpireWaiters(nowMilliseconds);
+    public long Tick(long nowMilliseconds) => Math.Min(ExpireWaiters(nowMilliseconds), ServeRoom(nowMilliseconds));
 
-    private ReceivePlan Dispatch(ServerConnection connection, ClientSession session, in Prelude prelude, Request request, long[] lengths)
+    private ReceivePlan Dispatch(ServerConnection connection, ClientSession session, in Prelude prelude, Request request, long[] lengths, ReadOnlySpan<ulong> places)
     {
         if (!HasEffect(request))
         {
@@ -111,7 +113,7 @@ internal sealed partial class CoreHandler : IServerHandler
         _calls.Add((client, prelude.RequestId), call);
         try
         {
-            return Start(call, prelude, request, lengths);
+            return Start(call, prelude, request, lengths, places);
         }
         catch
         {
@@ -120,10 +122,15 @@ internal sealed partial class CoreHandler : IServerHandler
         }
     }
 
-    private ReceivePlan Start(Call call, in Prelude prelude, Request request, long[] lengths)
+    private ReceivePlan Start(Call call, in Prelude prelude, Request request, long[] lengths, ReadOnlySpan<ulong> places)
     {
         if (request is PutRequest put)
-            return StartPut(call, put, lengths);
+            return StartPut(call, put, lengths, places, (long)prelude.PayloadBytes, Deadline(prelude));
+        if (request is ReserveRequest reserve)
+        {
+            Reserve(call, reserve, Deadline(prelude));
+            return ReceivePlan.None;
+        }
         if (request is MetaRequest { Mode: MetaMode.Fetch } fetch)
             Fetch(call, fetch, Deadline(prelude));
         else
@@ -131,9 +138,21 @@ internal sealed partial class CoreHandler : IServerHandler
         return ReceivePlan.None;
     }
 
+    /// <summary>A put that is refused uses up its loaned extents as well; if its places were wrong, nothing happens.</summary>
+    private void FreeLoaned(ClientSession session, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places)
+    {
+        if (places.IsEmpty || !session.IsShared)
+            return;
+        long[] lengths = new long[frameLengths.Length];
+        for (int i = 0; i < lengths.Length; i++)
+            lengths[i] = unchecked((long)frameLengths[i]);
+        if (_storage.Loans.TryTake(session.Client, places, lengths, out TakenExtent?[]? taken, out _))
+            _storage.EndTaken(taken, wasCutOff: false);
+    }
+
     private static bool HasEffect(Request request) => request switch
     {
-        PutRequest or ClearKeysRequest or ClearRowsRequest or ClearPartitionRequest or SetTagsRequest or ResetConsumptionRequest => true,
+        PutRequest or ReserveRequest or ClearKeysRequest or ClearRowsRequest or ClearPartitionRequest or SetTagsRequest or ResetConsumptionRequest => true,
         MetaRequest meta => meta.Mode != MetaMode.ForceFetch,
         RetrieveMetaRequest retrieve => retrieve.Create,
         _ => false,

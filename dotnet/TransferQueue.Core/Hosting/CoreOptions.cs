@@ -39,6 +39,9 @@ internal sealed record CoreOptions
     /// <summary>Rows that a new partition has from the start. Default 0.</summary>
     public int PreAllocate { get; init; }
 
+    /// <summary>Whether shared memory is offered to clients of this host. Default true.</summary>
+    public bool SharedMemory { get; init; } = true;
+
     /// <summary>Seconds that a request waits which does not say. Default 30.</summary>
     public TimeSpan DefaultTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -65,6 +68,7 @@ internal sealed record CoreOptions
             case "polling_mode": return this with { PollingMode = reader.ReadBoolean() };
             case "sampler": return this with { Sampler = reader.ReadString() ?? "" };
             case "sampler_arguments": return this with { SamplerArguments = ReadArguments(ref reader) };
+            case "shared_memory": return this with { SharedMemory = reader.ReadBoolean() };
             case "pre_allocate": return this with { PreAllocate = reader.ReadInt32() };
             default: throw OptionsReader.Unknown("serve_core", key);
         }

@@ -13,6 +13,7 @@ internal sealed class CoreServer : IRunningServer
     private readonly Thread _thread;
     private readonly ManualResetEventSlim _ended = new();
     private readonly ServerLoop _loop;
+    private readonly ArenaGrower _grower;
 
     private CoreServer(CoreOptions options)
     {
@@ -20,14 +21,19 @@ internal sealed class CoreServer : IRunningServer
         var keeper = new KeeperLink(options.KeeperFd);
         arena.SegmentCreated += keeper.Keep;
         var scratch = new NativeBufferPool();
+        var allocator = new ExtentAllocator(arena);
+        _grower = new ArenaGrower(allocator, action => _loop!.Post(action));
         var storage = new StorageManager(
-            [new StorageUnit(new ExtentAllocator(arena))], scratch, new StorageOptions { RowCapacity = options.TotalRows });
+            [new StorageUnit(allocator, _grower)], scratch, new StorageOptions { RowCapacity = options.TotalRows });
         var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate }, BuiltInSamplers.Get(options.Sampler, options.SamplerArguments));
         var handler = new CoreHandler(options, controller, storage, new StateMachine(controller, storage));
         var limits = TransportLimits.Default with { PayloadBytes = storage.CapacityBytes };
         _loop = new ServerLoop(new ServerLoopOptions { ListenFd = options.ListenFd, Limits = limits }, handler);
         handler.Loop = _loop;
+        _grower.Ended += () => NoteGrowth(handler);
         _thread = new Thread(() => Run(storage, scratch)) { Name = "tq-core", IsBackground = true };
+        if (MemoryLimits.RemainingBytes() is var free && free < storage.CapacityBytes)
+            CoreLog.Note($"memory: the capacity is {storage.CapacityBytes >> 20} MiB, the machine or the container can spare {free >> 20} MiB now; puts beyond that will wait and fail");
         CoreLog.Note($"serving job '{options.Job}': {storage.CapacityBytes >> 20} MiB for columns, rows {options.TotalRows?.ToString() ?? "without limit"}");
     }
 
@@ -51,11 +57,20 @@ internal sealed class CoreServer : IRunningServer
         _ended.Wait();
     }
 
+    private void NoteGrowth(CoreHandler handler)
+    {
+        if (_grower.Failure is { } failure)
+            CoreLog.Note(failure.Message);
+        else
+            handler.MemoryGrown();
+    }
+
     private void Run(StorageManager storage, NativeBufferPool scratch)
     {
         try
         {
             _loop.Run();
+            _grower.Dispose();
             _loop.Dispose();
             storage.Dispose();
             scratch.Dispose();

@@ -5,16 +5,25 @@ namespace TransferQueue.Memory;
 /// <see cref="Dispose"/>. A segment has address room from the start; memory is taken from the system in bulk as the allocator asks
 /// for it, with <c>fallocate</c>, so that want of memory is an error here and never a SIGBUS at the first touch. What the system has not got is not even asked for: the kernel would kill processes.
 /// </summary>
-/// <remarks>One thread (the writer) grows it. <see cref="Address"/> may be read from any thread that was given an extent after it was allocated.</remarks>
+/// <remarks>
+/// One thread (the writer) owns it; <see cref="Take"/>, which takes long, may run on another one. <see cref="Address"/> may be read from any
+/// thread that was given an extent after it was allocated.
+/// </remarks>
 internal sealed unsafe class Arena : IDisposable
 {
     /// <summary>Bytes of a page.</summary>
     public const long PageBytes = 4096;
 
+    /// <summary>Bytes that one call to the kernel takes: so a stop need not wait for all of a large step.</summary>
+    private const long TakenAtOnce = 64L << 20;
+
     private readonly ArenaOptions _options;
 
     /// <summary>Replaced, never changed, so that readers on other threads see whole arrays.</summary>
     private volatile ArenaSegment[] _segments = [];
+
+    /// <summary>The step that was planned and is neither committed nor given up. One at a time: a segment grows at its end.</summary>
+    private ArenaGrowth? _planned;
 
     public Arena(ArenaOptions options) => _options = options;
 
@@ -45,19 +54,76 @@ internal sealed unsafe class Arena : IDisposable
     public bool TryGrow(long bytes, long free, out (int Segment, long Offset, long Bytes) grown)
     {
         grown = default;
-        ArenaSegment[] segments = _segments;
-        for (int i = segments.Length - 1; i >= 0; i--)
-        {
-            long missing = RoundUp(i == segments.Length - 1 ? bytes - free : bytes, PageBytes);
-            if (missing <= segments[i].Length - segments[i].CommittedBytes)
-                return TryCommit(segments[i], missing, out grown);
-        }
-        long needed = RoundUp(bytes, PageBytes);
-        if (needed > CapacityBytes - CommittedBytes)
+        if (Fitting(bytes, free, out long needed) is null && needed <= CapacityBytes - CommittedBytes)
+            AskSystem(needed); // before there is an empty segment
+        if (PlanGrowth(bytes, free) is not { } growth)
             return false;
-        AskSystem(needed); // before there is an empty segment
-        long length = Math.Max(needed, Math.Min(_options.SegmentBytes, CapacityBytes - CommittedBytes));
-        return TryCommit(CreateSegment(RoundUp(length, PageBytes)), needed, out grown);
+        try
+        {
+            Take(growth);
+        }
+        catch (TransferQueueException)
+        {
+            GiveUp(growth);
+            throw;
+        }
+        grown = Commit(growth);
+        return true;
+    }
+
+    /// <summary>Plans what <see cref="TryGrow"/> does at once, and makes the segment if there is none with room. Then <see cref="Take"/>, then <see cref="Commit"/> or <see cref="GiveUp"/>.</summary>
+    /// <returns>Null if the capacity doesn't allow it, or another step is on its way.</returns>
+    public ArenaGrowth? PlanGrowth(long bytes, long free)
+    {
+        if (_planned is not null)
+            return null;
+        ArenaSegment? segment = Fitting(bytes, free, out long needed);
+        if (needed <= 0 || needed > CapacityBytes - CommittedBytes)
+            return null;
+        if (segment is null)
+        {
+            long length = Math.Max(needed, Math.Min(_options.SegmentBytes, CapacityBytes - CommittedBytes));
+            segment = CreateSegment(RoundUp(length, PageBytes));
+        }
+        long left = Math.Min(segment.Length - segment.CommittedBytes, CapacityBytes - CommittedBytes);
+        long wished = Math.Min(left, RoundUp(needed, RoundUp(_options.GrowthBytes, PageBytes)));
+        return _planned = new ArenaGrowth(segment, segment.CommittedBytes, needed, wished);
+    }
+
+    /// <summary>Takes the memory of a planned step from the system. Any one thread; may last a second per 3 GB.</summary>
+    /// <exception cref="StorageFullException">The system hasn't got as much as is needed; it keeps all of it.</exception>
+    public void Take(ArenaGrowth growth)
+    {
+        long remaining = AskSystem(growth.NeededBytes);
+        long wished = Math.Min(growth.WishedBytes, Math.Max(growth.NeededBytes, remaining / PageBytes * PageBytes));
+        long taken = 0;
+        while (taken < wished && growth.Segment.TryTake(growth.Offset + taken, Math.Min(TakenAtOnce, wished - taken)))
+            taken += Math.Min(TakenAtOnce, wished - taken);
+        if (taken < growth.NeededBytes)
+        {
+            growth.Segment.GiveBack(growth.Offset, wished);
+            throw Scarce(growth.NeededBytes, 0);
+        }
+        growth.TakenBytes = taken;
+    }
+
+    /// <summary>Counts memory that was taken as the arena's.</summary>
+    /// <returns>Segment, first new byte, new bytes.</returns>
+    public (int Segment, long Offset, long Bytes) Commit(ArenaGrowth growth)
+    {
+        GiveUp(growth);
+        growth.Segment.CommittedBytes += growth.TakenBytes;
+        CommittedBytes += growth.TakenBytes;
+        Grown?.Invoke(growth.Segment, growth.Offset, growth.TakenBytes);
+        return (growth.Segment.Number, growth.Offset, growth.TakenBytes);
+    }
+
+    /// <summary>Forgets a step whose <see cref="Take"/> failed.</summary>
+    public void GiveUp(ArenaGrowth growth)
+    {
+        if (!ReferenceEquals(_planned, growth))
+            throw new InvalidOperationException("arena: a step of growth ends that was not planned, or ended before");
+        _planned = null;
     }
 
     /// <inheritdoc/>
@@ -71,22 +137,18 @@ internal sealed unsafe class Arena : IDisposable
 
     internal static long RoundUp(long bytes, long unit) => (bytes + unit - 1) / unit * unit;
 
-    private bool TryCommit(ArenaSegment segment, long needed, out (int Segment, long Offset, long Bytes) grown)
+    /// <summary>The segment with address room for the wish, and the bytes that must be taken for it; null: a new one is needed.</summary>
+    private ArenaSegment? Fitting(long bytes, long free, out long missing)
     {
-        long left = Math.Min(segment.Length - segment.CommittedBytes, CapacityBytes - CommittedBytes);
-        long wished = Math.Min(left, RoundUp(needed, RoundUp(_options.GrowthBytes, PageBytes)));
-        grown = default;
-        if (needed > left)
-            return false;
-        long remaining = AskSystem(needed);
-        long offset = segment.CommittedBytes;
-        long taken = Math.Min(wished, Math.Max(needed, remaining / PageBytes * PageBytes));
-        if (!segment.TryCommit(taken))
-            throw Scarce(needed, 0);
-        CommittedBytes += taken;
-        grown = (segment.Number, offset, taken);
-        Grown?.Invoke(segment, offset, taken);
-        return true;
+        ArenaSegment[] segments = _segments;
+        for (int i = segments.Length - 1; i >= 0; i--)
+        {
+            missing = RoundUp(i == segments.Length - 1 ? bytes - free : bytes, PageBytes);
+            if (missing <= segments[i].Length - segments[i].CommittedBytes)
+                return segments[i];
+        }
+        missing = RoundUp(bytes, PageBytes);
+        return null;
     }
 
     /// <returns>Bytes that the system can spare, at least the needed ones.</returns>

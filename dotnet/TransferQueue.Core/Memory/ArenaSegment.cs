@@ -25,8 +25,8 @@ internal sealed unsafe class ArenaSegment : IDisposable
     /// <summary>Bytes of the file and of the map; only the first <see cref="CommittedBytes"/> have memory.</summary>
     public long Length { get; }
 
-    /// <summary>Bytes from the start that have memory.</summary>
-    public long CommittedBytes { get; private set; }
+    /// <summary>Bytes from the start that have memory, as the writer knows it.</summary>
+    public long CommittedBytes { get; internal set; }
 
     /// <summary>Makes a segment of <paramref name="length"/> bytes, without memory yet.</summary>
     internal static ArenaSegment Create(int number, long length)
@@ -47,19 +47,25 @@ internal sealed unsafe class ArenaSegment : IDisposable
         }
     }
 
-    /// <summary>Takes memory behind what is taken.</summary>
+    /// <summary>Puts the pages of a part into the page table of the server's map, so that their first use costs no faults. A worker's thread.</summary>
+    /// <returns>False if the kernel can't (before Linux 5.14): then the first use does it.</returns>
+    internal bool TryPopulate(long offset, long bytes) => Libc.madvise(Map + offset, (nuint)bytes, Libc.MADV_POPULATE_WRITE) == 0;
+
+    /// <summary>Gives pages back to the system. Any thread.</summary>
+    internal void GiveBack(long offset, long bytes) => _ = Libc.fallocate(Fd, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, offset, bytes);
+
+    /// <summary>Takes memory for a part. Any thread.</summary>
     /// <returns>False if the system has none.</returns>
-    internal bool TryCommit(long bytes)
+    internal bool TryTake(long offset, long bytes)
     {
         int errno;
         do
-            errno = Libc.fallocate(Fd, 0, CommittedBytes, bytes) == 0 ? 0 : Errno.Last;
+            errno = Libc.fallocate(Fd, 0, offset, bytes) == 0 ? 0 : Errno.Last;
         while (errno == Errno.EINTR);
         if (errno is Errno.ENOMEM or Errno.ENOSPC)
             return false;
         if (errno != 0)
             throw Errno.ToException($"arena: taking {bytes} bytes", errno);
-        CommittedBytes += bytes;
         return true;
     }
 

@@ -53,23 +53,26 @@ internal sealed unsafe class ExtentAllocator : IDisposable
     /// <summary>The arena.</summary>
     public Arena Arena => _arena;
 
-    /// <summary>Gives out an extent.</summary>
+    /// <summary>Gives out an extent; takes memory from the system where it must, which may take long.</summary>
     /// <param name="bytes">Its length, 0 or more. The contents are whatever was there.</param>
     /// <exception cref="StorageFullException">There is no room; nothing has changed.</exception>
-    public ExtentRef Allocate(long bytes)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
-        bool isSmall = bytes < PageExtentBytes;
-        long rounded = bytes > CapacityBytes ? bytes : (isSmall ? _small : _pages).RoundUp(bytes);
-        if (rounded > FreeBytes)
-            throw Full(bytes);
-        uint epoch = NextEpoch();
-        long position = isSmall ? AllocateSmall(bytes, epoch) : AllocatePages(bytes, epoch);
-        if (position < 0)
-            throw Full(bytes);
-        UsedBytes += rounded;
-        return new ExtentRef((int)(position >> SegmentShift), position & ((1L << SegmentShift) - 1), bytes, epoch);
-    }
+    public ExtentRef Allocate(long bytes) => TryAllocate(bytes, mayGrow: true, out ExtentRef extent) ? extent : throw Full(bytes);
+
+    /// <summary>Gives out an extent of memory that was taken from the system already: a matter of a microsecond.</summary>
+    /// <returns>False if there is no room in it; nothing has changed.</returns>
+    public bool TryAllocate(long bytes, out ExtentRef extent) => TryAllocate(bytes, mayGrow: false, out extent);
+
+    /// <summary>Plans to take memory so that an extent of so many bytes will fit; see <see cref="Arena.PlanGrowth"/>.</summary>
+    /// <returns>Null if the capacity is used up, or growth is on its way.</returns>
+    public ArenaGrowth? PlanGrowth(long bytes) =>
+        _arena.PlanGrowth(Math.Max(bytes, ChunkBytes), FreeAtEnd) ?? _arena.PlanGrowth(_pages.RoundUp(bytes), FreeAtEnd)
+        ?? (CapacityBytes > CommittedBytes ? _arena.PlanGrowth(CapacityBytes - CommittedBytes, 0) : null);
+
+    /// <summary>Makes memory that was taken by plan fit for allocation.</summary>
+    public void Commit(ArenaGrowth growth) => Extend(_arena.Commit(growth));
+
+    /// <summary>What an extent really takes.</summary>
+    public long RoundUp(long bytes) => (bytes < PageExtentBytes ? _small : _pages).RoundUp(bytes);
 
     /// <summary>Takes an extent back, exactly as it was given out (no slice of one).</summary>
     /// <exception cref="TransferQueueException">It is not given out: a fault of ours, nothing has changed.</exception>
@@ -101,31 +104,59 @@ internal sealed unsafe class ExtentAllocator : IDisposable
 
     private uint NextEpoch() => _epoch = Math.Max(1, unchecked(_epoch + 1)); // 0 says "free" in the heap
 
+    /// <summary>Bytes that are free at the end of what was taken.</summary>
+    private long FreeAtEnd => _segmentRegions is [] or [.., BlockHeap.None] ? 0 : _pages.FreeAtEnd(_segmentRegions[^1]);
+
+    private bool TryAllocate(long bytes, bool mayGrow, out ExtentRef extent)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        extent = default;
+        bool isSmall = bytes < PageExtentBytes;
+        long rounded = bytes > CapacityBytes ? bytes : RoundUp(bytes);
+        if (rounded > FreeBytes)
+            return false;
+        uint epoch = NextEpoch();
+        long position = isSmall ? AllocateSmall(bytes, epoch, mayGrow) : AllocatePages(bytes, epoch, mayGrow);
+        if (position < 0)
+            return false;
+        UsedBytes += rounded;
+        extent = new ExtentRef((int)(position >> SegmentShift), position & ((1L << SegmentShift) - 1), bytes, epoch);
+        return true;
+    }
+
     /// <returns>The position, or −1.</returns>
-    private long AllocatePages(long bytes, uint epoch)
+    private long AllocatePages(long bytes, uint epoch, bool mayGrow)
     {
         if (_pages.TryAllocate(bytes, epoch, out long position))
             return position;
-        long free = _segmentRegions.Count == 0 ? 0 : _pages.FreeAtEnd(_segmentRegions[^1]);
-        if (!_arena.TryGrow(bytes, free, out var grown))
+        if (!mayGrow || !_arena.TryGrow(bytes, FreeAtEnd, out var grown))
             return -1;
-        long start = ((long)grown.Segment << SegmentShift) | grown.Offset;
-        if (grown.Segment == _segmentRegions.Count)
-            _segmentRegions.Add(_pages.AddRegion(start, grown.Bytes));
-        else
-            _pages.ExtendRegion(_segmentRegions[grown.Segment], start, grown.Bytes);
+        Extend(grown);
         return _pages.TryAllocate(bytes, epoch, out position) ? position : -1;
     }
 
-    private long AllocateSmall(long bytes, uint epoch)
+    private void Extend((int Segment, long Offset, long Bytes) grown)
+    {
+        long start = ((long)grown.Segment << SegmentShift) | grown.Offset;
+        while (grown.Segment > _segmentRegions.Count)
+            _segmentRegions.Add(BlockHeap.None); // a segment that was made, but whose memory the system hadn't got
+        if (grown.Segment == _segmentRegions.Count)
+            _segmentRegions.Add(_pages.AddRegion(start, grown.Bytes));
+        else if (_segmentRegions[grown.Segment] == BlockHeap.None)
+            _segmentRegions[grown.Segment] = _pages.AddRegion(start, grown.Bytes);
+        else
+            _pages.ExtendRegion(_segmentRegions[grown.Segment], start, grown.Bytes);
+    }
+
+    private long AllocateSmall(long bytes, uint epoch, bool mayGrow)
     {
         if (_small.TryAllocate(bytes, epoch, out long position))
             return position;
         long least = _pages.RoundUp(bytes);
         long chunk = ChunkBytes;
-        long start = AllocatePages(chunk, epoch);
+        long start = AllocatePages(chunk, epoch, mayGrow);
         if (start < 0 && least < chunk)
-            start = AllocatePages(chunk = least, epoch); // the arena is nearly full: no room to share
+            start = AllocatePages(chunk = least, epoch, mayGrow); // the arena is nearly full: no room to share
         if (start < 0)
             return -1;
         _chunks.Add(_small.AddRegion(start, chunk), (start, chunk, epoch));

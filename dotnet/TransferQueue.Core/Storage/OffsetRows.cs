@@ -4,6 +4,11 @@ using TransferQueue.Memory;
 namespace TransferQueue.Storage;
 
 /// <summary>Some consecutive rows of a frame with offsets, in native memory that the caller holds. A value; any thread.</summary>
+/// <remarks>
+/// The offsets may lie in memory that a client can still write to. So the two that say where the rows begin and end are read once and checked
+/// against the frame, and the others are kept between these two: whatever a client writes later, nothing outside of the frame is ever read,
+/// and what is written is as long as was said before.
+/// </remarks>
 internal readonly unsafe struct OffsetRows
 {
     private readonly byte* _frame;
@@ -12,34 +17,51 @@ internal readonly unsafe struct OffsetRows
     private readonly int _first;
 
     /// <summary>Rows <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/> of a frame of <paramref name="frameRows"/> rows.</summary>
-    public OffsetRows(byte* frame, ColumnLayout layout, int frameRows, int first, int count)
+    /// <exception cref="ProtocolException">The offsets lead out of the frame.</exception>
+    public OffsetRows(NativeSegment frame, in ColumnLayout layout, int frameRows, int first, int count)
     {
-        _frame = frame;
+        _frame = frame.Pointer;
         (_layout, _frameRows, _first) = (layout, frameRows, first);
         Count = count;
+        long* offsets = (long*)_frame;
+        Start = Volatile.Read(ref offsets[first]);
+        End = Volatile.Read(ref offsets[first + count]);
+        long unit = layout.UnitBytes;
+        if (Start < 0 || End < Start || (unit > 0 && End > (frame.Length - layout.ValuesStart(frameRows)) / unit))
+            throw new ProtocolException(
+                $"column of {layout}: rows {first} to {first + count} lie from {Start} to {End}, which is not inside its {frame.Length} bytes: "
+                + "the process that put it has written over its offsets; put it again");
     }
 
     /// <summary>Rows.</summary>
     public int Count { get; }
 
+    /// <summary>Where they begin, in units of the offsets.</summary>
+    public long Start { get; }
+
+    /// <summary>Where they end.</summary>
+    public long End { get; }
+
     /// <summary>Bytes of their values.</summary>
-    public long ValueBytes => (Offsets[Count] - Offsets[0]) * _layout.UnitBytes;
+    public long ValueBytes => (End - Start) * _layout.UnitBytes;
 
     /// <summary>Their values, one stretch.</summary>
-    public NativeSegment Values =>
-        NativeSegment.At(_frame + _layout.ValuesStart(_frameRows) + Offsets[0] * _layout.UnitBytes, ValueBytes);
-
-    /// <summary>Their offsets in the frame, one more than rows.</summary>
-    private ReadOnlySpan<long> Offsets => new((long*)_frame + _first, Count + 1);
+    public NativeSegment Values => NativeSegment.At(_frame + _layout.ValuesStart(_frameRows) + Start * _layout.UnitBytes, ValueBytes);
 
     /// <summary>Writes their ends, counted from <paramref name="start"/>, behind each other; returns the last one.</summary>
     public long CopyEndsTo(Span<long> ends, long start)
     {
-        ReadOnlySpan<long> offsets = Offsets;
-        long shift = start - offsets[0];
-        for (int i = 0; i < Count; i++)
-            ends[i] = offsets[i + 1] + shift;
-        return offsets[Count] + shift;
+        long* offsets = (long*)_frame + _first + 1;
+        long shift = start - Start;
+        long end = Start;
+        for (int i = 0; i < ends.Length; i++)
+        {
+            end = Math.Clamp(Volatile.Read(ref offsets[i]), end, End);
+            ends[i] = end + shift;
+        }
+        if (ends.Length > 0)
+            ends[^1] = End + shift;
+        return End + shift;
     }
 
     /// <summary>Writes the shapes of ragged rows behind each other.</summary>

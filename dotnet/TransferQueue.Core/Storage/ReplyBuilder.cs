@@ -5,9 +5,10 @@ using TransferQueue.Memory;
 namespace TransferQueue.Storage;
 
 /// <summary>
-/// Makes the frames of a reply: offsets and shapes anew in scratch, values where they lie, or gathered in scratch where the
-/// stretches are many and small. One reply; one thread.
+/// Makes the frames of a reply. In the message: offsets and shapes anew in scratch, values where they lie, or gathered in scratch where the
+/// stretches are many and small. In shared memory: nothing where the reader looks at a stored column, else one pass into the result's extent.
 /// </summary>
+/// <remarks>One reply; one thread.</remarks>
 internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPool pool)
 {
     /// <summary>So many stretches of a piece are sent as they are, however small.</summary>
@@ -18,25 +19,19 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
 
     private readonly List<NativeSegment> _segments = [];
     private readonly List<NativeBuffer> _scratch = [];
-
-    /// <summary>Bytes of values so far.</summary>
-    private long _valueBytes;
+    private readonly List<ReplyFrame> _frames = [];
 
     /// <summary>Makes the frames of all columns.</summary>
-    /// <exception cref="LimitExceededException">They have more than <see cref="StorageManager.MostReplyBytes"/> of values.</exception>
     /// <exception cref="StorageFullException">No memory for what must be gathered.</exception>
-    public ReplyFrames Build(ReadLease lease)
+    public ReplyFrames Build(MeasuredReply reply)
     {
         try
         {
-            var columns = ImmutableArray.CreateBuilder<FramedColumn>(lease.Columns.Length);
-            var lengths = ImmutableArray.CreateBuilder<long>(lease.Columns.Length);
-            foreach (ColumnRuns column in lease.Columns)
-            {
-                columns.Add(Column(column, out long length));
-                lengths.Add(length);
-            }
-            return new ReplyFrames(columns.MoveToImmutable(), lengths.MoveToImmutable(), [.. _segments], _scratch);
+            bool streaming = reply.MovedBytes >= CopyKernels.StreamingBytes;
+            var columns = ImmutableArray.CreateBuilder<FramedColumn>(reply.Columns.Length);
+            for (int i = 0; i < reply.Columns.Length; i++)
+                columns.Add(Column(reply.Columns[i], reply.Placements[i], streaming));
+            return new ReplyFrames(columns.MoveToImmutable(), [.. _frames], [.. _segments], _scratch);
         }
         catch
         {
@@ -46,107 +41,90 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
         }
     }
 
-    private FramedColumn Column(ColumnRuns column, out long length)
+    private FramedColumn Column(MeasuredColumn column, in ColumnPlacement placement, bool streaming)
     {
-        var pieces = ImmutableArray.CreateBuilder<ColumnPiece>();
-        long start = 0;
-        length = 0;
-        for (int begin = 0; begin < column.Runs.Length;)
+        int frames = _frames.Count;
+        switch (placement.Way)
         {
-            int end = SameLayout(column.Runs, begin);
-            Pad(start - length);
-            ColumnPiece piece = Piece(column.Runs.AsSpan(begin, end - begin));
-            pieces.Add(piece);
-            length = start + piece.Bytes;
-            start = piece.NextStart(start);
-            begin = end;
+            case ColumnWay.Inline:
+                SendPieces(column);
+                _frames.Add(new ReplyFrame(column.FrameBytes, FramePlace.Inline));
+                break;
+            case ColumnWay.Gathered:
+                Gather(column, storage.Segment(placement.Target).Pointer, streaming);
+                _frames.Add(new ReplyFrame(column.FrameBytes, placement.Place));
+                break;
+            case ColumnWay.ValuesViewed:
+                SendHead(column.Pieces[0]);
+                _frames.Add(new ReplyFrame(column.Pieces[0].HeadBytes, FramePlace.Inline));
+                _frames.Add(new ReplyFrame(column.Pieces[0].ValueBytes, placement.Place));
+                break;
+            default:
+                _frames.Add(new ReplyFrame(column.FrameBytes, placement.Place));
+                break;
         }
-        return new FramedColumn(column.Name, column.DType, pieces.ToImmutable());
+        return new FramedColumn(column.Name, column.DType, [.. column.Pieces.Select(piece => piece.ToPiece())], _frames.Count - frames);
     }
 
-    private static int SameLayout(ColumnRun[] runs, int begin)
+    private void SendPieces(MeasuredColumn column)
     {
-        ColumnLayout layout = runs[begin].Column.Layout;
-        int end = begin + 1;
-        while (end < runs.Length && (ReferenceEquals(runs[end].Column, runs[end - 1].Column) || runs[end].Column.Layout.Equals(layout)))
-            end++;
-        return end;
-    }
-
-    private ColumnPiece Piece(ReadOnlySpan<ColumnRun> runs)
-    {
-        ColumnLayout layout = runs[0].Column.Layout;
-        int rows = 0;
-        foreach (ColumnRun run in runs)
-            rows += run.Count;
-        long head = layout.HasOffsets ? Head(layout, runs, rows) : 0;
-        return new ColumnPiece(layout, rows, head + Values(runs));
-    }
-
-    /// <summary>Writes the offsets and shapes of a piece to scratch.</summary>
-    private long Head(in ColumnLayout layout, ReadOnlySpan<ColumnRun> runs, int rows)
-    {
-        long bytes = layout.ValuesStart(rows);
-        NativeSegment head = Scratch(bytes);
-        new Span<byte>(head.Pointer, checked((int)bytes)).Clear();
-        long end = 0;
-        int row = 0;
-        foreach (ColumnRun run in runs)
+        long start = 0, end = 0;
+        foreach (MeasuredPiece piece in column.Pieces)
         {
-            OffsetRows source = Rows(run);
-            end = source.CopyEndsTo(new Span<long>((long*)head.Pointer + row + 1, run.Count), end);
-            if (layout.Kind == ColumnKind.Ragged)
-                source.CopyShapesTo(new Span<int>(head.Pointer + (rows + 1L) * sizeof(long) + (long)row * layout.Rank * sizeof(int), run.Count * layout.Rank));
-            row += run.Count;
+            Pad(start - end);
+            SendHead(piece);
+            SendValues(piece);
+            end = start + piece.Bytes;
+            start = piece.ToPiece().NextStart(start);
         }
+    }
+
+    private void SendHead(MeasuredPiece piece)
+    {
+        if (piece.HeadBytes == 0)
+            return;
+        NativeSegment head = Scratch(piece.HeadBytes);
+        piece.CopyHeadTo(head.Pointer);
         Send(head);
-        return bytes;
     }
 
-    /// <summary>Sends the values of a piece.</summary>
-    private long Values(ReadOnlySpan<ColumnRun> runs)
+    private void SendValues(MeasuredPiece piece)
     {
-        var values = new NativeSegment[runs.Length];
-        long bytes = 0;
-        for (int i = 0; i < runs.Length; i++)
+        int runs = piece.Runs.Length;
+        if (runs > DirectRuns && piece.ValueBytes / runs < DirectBytes)
         {
-            values[i] = Values(runs[i]);
-            bytes += values[i].Length;
-        }
-        CountValues(bytes);
-        if (runs.Length > DirectRuns && bytes / runs.Length < DirectBytes)
-        {
-            NativeSegment gathered = Scratch(bytes);
-            CopyKernels.GatherSegments(values, gathered.Pointer, streaming: false);
+            NativeSegment gathered = Scratch(piece.ValueBytes);
+            Copy(piece, gathered.Pointer, streaming: false);
             Send(gathered);
+            return;
         }
-        else
+        for (int i = 0; i < runs; i++)
+            Send(piece.Values(i));
+    }
+
+    /// <summary>Writes a whole frame.</summary>
+    private static void Gather(MeasuredColumn column, byte* frame, bool streaming)
+    {
+        long start = 0, end = 0;
+        foreach (MeasuredPiece piece in column.Pieces)
         {
-            foreach (NativeSegment value in values)
-                Send(value);
+            new Span<byte>(frame + end, (int)(start - end)).Clear();
+            piece.CopyHeadTo(frame + start);
+            Copy(piece, frame + start + piece.HeadBytes, streaming);
+            end = start + piece.Bytes;
+            start = piece.ToPiece().NextStart(start);
         }
-        return bytes;
     }
 
-    private void CountValues(long bytes)
+    private static void Copy(MeasuredPiece piece, byte* target, bool streaming)
     {
-        _valueBytes += bytes;
-        if (_valueBytes > storage.MostReplyBytes)
-            throw new LimitExceededException(
-                $"get: {_valueBytes} bytes or more asked for at once, a reply may have {storage.MostReplyBytes}; get fewer rows, or fewer fields, at once");
+        for (int i = 0; i < piece.Runs.Length; i++)
+        {
+            NativeSegment values = piece.Values(i);
+            CopyKernels.Copy(values.Pointer, target, values.Length, streaming);
+            target += values.Length;
+        }
     }
-
-    private NativeSegment Values(ColumnRun run)
-    {
-        ColumnLayout layout = run.Column.Layout;
-        if (layout.HasOffsets)
-            return Rows(run).Values;
-        long row = layout.UnitBytes;
-        return storage.Segment(run.Column).Skip(run.First * row).Take(run.Count * row);
-    }
-
-    private OffsetRows Rows(ColumnRun run) =>
-        new(storage.Segment(run.Column).Pointer, run.Column.Layout, run.Column.Rows, run.First, run.Count);
 
     private void Pad(long bytes)
     {

@@ -43,12 +43,17 @@ internal sealed partial class StorageManager
             _units[column.Unit].RemoveReader(column.Extent);
     }
 
-    /// <summary>Makes a reply's frames from leased columns; see <see cref="ReplyFrames"/>. Any thread.</summary>
-    public ReplyFrames Read(ReadLease lease)
+    /// <summary>Makes a reply's frames from leased columns, all of them in the message; see <see cref="ReplyFrames"/>. Any thread.</summary>
+    public ReplyFrames Read(ReadLease lease) => Build(Measure(lease));
+
+    /// <summary>Counts the bytes of leased columns. Any thread.</summary>
+    public MeasuredReply Measure(ReadLease lease) => new(this, lease);
+
+    /// <summary>Makes a reply's frames. Any thread.</summary>
+    public ReplyFrames Build(MeasuredReply reply)
     {
-        ReplyBuilder builder = new(this, _scratch);
-        ReplyFrames frames = builder.Build(lease);
-        Counters.Read(lease.Columns.Sum(column => (long)column.Runs.Length), frames.Segments.Length);
+        ReplyFrames frames = new ReplyBuilder(this, _scratch).Build(reply);
+        Counters.Read(reply.Lease.Columns.Sum(column => (long)column.Runs.Length), frames.Segments.Length);
         return frames;
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using TransferQueue.Columns;
 using TransferQueue.Memory;
 
@@ -12,7 +13,20 @@ internal sealed partial class StorageManager
     /// <param name="frameLengths">Bytes of the frames.</param>
     /// <exception cref="ProtocolException">A frame's length contradicts its layout.</exception>
     /// <exception cref="StorageFullException">There is no room; nothing has changed.</exception>
-    public PutReservation Reserve(int rows, ImmutableArray<ColumnDescriptor> columns, ReadOnlySpan<long> frameLengths)
+    public PutReservation Reserve(int rows, ImmutableArray<ColumnDescriptor> columns, ReadOnlySpan<long> frameLengths) =>
+        TryReserve(rows, columns, frameLengths, null, out PutReservation? reservation) ? reservation : throw Full(Sum(frameLengths));
+
+    /// <summary>Makes room for the columns of a put, if there is room now; else begins to take more memory from the system where that helps.</summary>
+    /// <param name="rows">Rows, ≥ 0.</param>
+    /// <param name="columns">The columns, each with one frame, in their order.</param>
+    /// <param name="frameLengths">Bytes of the frames.</param>
+    /// <param name="loaned">Per frame the extent of a loan that it lies in, null: it is in the message; null: all are.</param>
+    /// <param name="reservation">The room; the loaned extents are part of it.</param>
+    /// <returns>False if there is no room now; nothing has changed, the loaned extents stay the caller's.</returns>
+    /// <exception cref="ProtocolException">A frame's length contradicts its layout; the loaned extents stay the caller's.</exception>
+    public bool TryReserve(
+        int rows, ImmutableArray<ColumnDescriptor> columns, ReadOnlySpan<long> frameLengths, TakenExtent?[]? loaned,
+        [NotNullWhen(true)] out PutReservation? reservation)
     {
         if (columns.Length != frameLengths.Length)
             throw new ProtocolException($"put: {columns.Length} columns, but {frameLengths.Length} frames");
@@ -22,27 +36,46 @@ internal sealed partial class StorageManager
             ColumnFrame.CheckLength(columns[i], rows, frameLengths[i]);
         }
         var reserved = ImmutableArray.CreateBuilder<ReservedColumn>(columns.Length);
+        List<OwnedExtent> taken = [];
         int first = _next;
-        try
+        long missing = 0;
+        for (int i = 0; i < columns.Length && missing == 0; i++)
         {
-            for (int i = 0; i < columns.Length; i++)
-                reserved.Add(ReserveColumn(columns[i], rows, frameLengths[i], first));
+            ReservedColumn? column = loaned?[i] is { } extent
+                ? LoanedColumn(columns[i], rows, frameLengths[i], extent)
+                : ReserveColumn(columns[i], rows, frameLengths[i], first, taken);
+            if (column is null)
+                missing = Missing(frameLengths, loaned);
+            else
+                reserved.Add(column);
         }
-        catch (TransferQueueException)
+        reservation = null;
+        if (missing > 0)
         {
-            Abandon(new PutReservation(rows, reserved.ToImmutable()));
-            throw;
+            foreach (ReservedColumn column in reserved)
+                column.Staging?.Dispose();
+            Free(taken);
+            Grow(missing);
+            return false;
         }
         _next = (first + 1) % _units.Length;
-        return new PutReservation(rows, reserved.MoveToImmutable());
+        reservation = new PutReservation(rows, reserved.MoveToImmutable());
+        return true;
     }
 
-    /// <summary>Gives the room of a put back that will not come.</summary>
-    public void Abandon(PutReservation reservation)
+    /// <summary>Gives the room of a put back that will not come, or is refused.</summary>
+    /// <param name="reservation">The room.</param>
+    /// <param name="wasCutOff">The connection ended before all was there, so that the put may come again: what was loaned is on loan again.</param>
+    public void Abandon(PutReservation reservation, bool wasCutOff = false)
     {
         foreach (ReservedColumn column in reservation.Columns)
         {
             column.Staging?.Dispose();
+            if (column.Loaned is { } loaned)
+            {
+                EndTaken([loaned], wasCutOff);
+                continue;
+            }
             foreach (var (unit, _, extent) in column.Slices)
                 _units[unit].Release(extent);
         }
@@ -71,12 +104,30 @@ internal sealed partial class StorageManager
             throw;
         }
         foreach (ReservedColumn column in reservation.Columns)
+        {
             column.Staging?.Dispose();
+            Loans.Forget([column.Loaned]);
+            Counters.Loaned(column.Loaned is null ? 0 : column.FrameBytes);
+        }
         Counters.Placed(columns.Sum(column => (long)column.Length), reservation.FrameLengths.Sum());
         return columns.MoveToImmutable();
     }
 
-    private ReservedColumn ReserveColumn(in ColumnDescriptor column, int rows, long bytes, int first)
+    private ReservedColumn LoanedColumn(in ColumnDescriptor column, int rows, long bytes, in TakenExtent loaned)
+    {
+        var (unit, extent) = loaned.Extent;
+        return new()
+        {
+            Descriptor = column,
+            FrameBytes = bytes,
+            Segments = [_units[unit].Segment(extent)],
+            Slices = [(unit, rows, extent)],
+            Loaned = loaned,
+        };
+    }
+
+    /// <returns>Null if there is no room now.</returns>
+    private ReservedColumn? ReserveColumn(in ColumnDescriptor column, int rows, long bytes, int first, List<OwnedExtent> taken)
     {
         int units = Math.Min(_units.Length, Math.Max(rows, 1));
         if (units > 1 && column.Layout.HasOffsets)
@@ -84,25 +135,27 @@ internal sealed partial class StorageManager
             NativeBuffer staging = _scratch.Rent(bytes);
             return new() { Descriptor = column, FrameBytes = bytes, Segments = [staging.Segment], Slices = [], Staging = staging };
         }
-        List<(int Unit, int Rows, ExtentRef Extent)> slices = [];
-        try
+        var slices = ImmutableArray.CreateBuilder<(int Unit, int Rows, ExtentRef Extent)>(units);
+        for (int i = 0; i < units; i++)
         {
-            for (int i = 0; i < units; i++)
-            {
-                int unit = (first + i) % _units.Length;
-                int own = SliceRows(rows, units, i);
-                long length = units == 1 ? bytes : own * column.Layout.UnitBytes;
-                slices.Add((unit, own, _units[unit].Allocate(length)));
-            }
-        }
-        catch (TransferQueueException)
-        {
-            foreach (var (unit, _, extent) in slices)
-                _units[unit].Release(extent);
-            throw;
+            int unit = (first + i) % _units.Length;
+            int own = SliceRows(rows, units, i);
+            if (!_units[unit].TryAllocate(units == 1 ? bytes : own * column.Layout.UnitBytes, out ExtentRef extent))
+                return null;
+            taken.Add(new OwnedExtent(unit, extent));
+            slices.Add((unit, own, extent));
         }
         var segments = slices.Where(slice => slice.Extent.Length > 0).Select(slice => _units[slice.Unit].Segment(slice.Extent));
-        return new() { Descriptor = column, FrameBytes = bytes, Segments = [.. segments], Slices = [.. slices] };
+        return new() { Descriptor = column, FrameBytes = bytes, Segments = [.. segments], Slices = slices.MoveToImmutable() };
+    }
+
+    /// <summary>Bytes that the frames take which are in the message.</summary>
+    private long Missing(ReadOnlySpan<long> lengths, ReadOnlySpan<TakenExtent?> loaned)
+    {
+        long missing = 0;
+        for (int i = 0; i < lengths.Length; i++)
+            missing += loaned.IsEmpty || loaned[i] is null ? _units[0].RoundUp(lengths[i]) : 0;
+        return missing;
     }
 
     /// <summary>Rows of part <paramref name="part"/> when <paramref name="rows"/> rows are cut in <paramref name="parts"/>: the first ones are longer.</summary>

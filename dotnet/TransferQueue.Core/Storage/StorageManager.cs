@@ -7,7 +7,7 @@ namespace TransferQueue.Storage;
 /// <summary>
 /// Where the bytes of columns are: makes room for puts over one or more units, keeps what somebody reads, frees the rest.
 /// </summary>
-/// <remarks>Writer thread only, but for <see cref="Segment"/> and <see cref="Counters"/>.</remarks>
+/// <remarks>Writer thread only, but for <see cref="Segment(StoredColumn)"/> and <see cref="Counters"/>.</remarks>
 internal sealed partial class StorageManager : IDisposable
 {
     private readonly ImmutableArray<StorageUnit> _units;
@@ -26,6 +26,7 @@ internal sealed partial class StorageManager : IDisposable
         if (units.IsDefaultOrEmpty)
             throw new InvalidArgumentException("storage: no unit; give at least one");
         (_units, _scratch, _options) = (units, scratch, options ?? new());
+        Leases = new LeaseBook(End);
     }
 
     /// <summary>The units.</summary>
@@ -60,6 +61,9 @@ internal sealed partial class StorageManager : IDisposable
 
     /// <summary>The bytes of a stored column that the caller holds. Any thread.</summary>
     public NativeSegment Segment(StoredColumn column) => _units[column.Unit].Segment(column.Extent);
+
+    /// <summary>The bytes of an extent that the caller holds. Any thread.</summary>
+    public NativeSegment Segment(OwnedExtent extent) => _units[extent.Unit].Segment(extent.Extent);
 
     /// <summary>Nobody points to these columns any more: they are freed when their last reader has gone.</summary>
     internal void CommitRelease(IReadOnlyList<StoredColumn> columns)

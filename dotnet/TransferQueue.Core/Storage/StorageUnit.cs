@@ -11,18 +11,21 @@ namespace TransferQueue.Storage;
 internal sealed class StorageUnit : IDisposable
 {
     private readonly ExtentAllocator _allocator;
+    private readonly ArenaGrower? _grower;
     private readonly bool _isOwner;
 
     /// <summary>Extents with readers, by where they begin.</summary>
     private readonly Dictionary<(int Segment, long Offset), Lease> _leases = [];
 
     /// <summary>A unit that owns its allocator.</summary>
-    public StorageUnit(ExtentAllocator allocator)
-        : this(allocator, isOwner: true)
+    /// <param name="allocator">Its memory.</param>
+    /// <param name="grower">What takes memory from the system in the background; null: the caller's thread does it when it allocates.</param>
+    public StorageUnit(ExtentAllocator allocator, ArenaGrower? grower = null)
+        : this(allocator, grower, isOwner: true)
     {
     }
 
-    private StorageUnit(ExtentAllocator allocator, bool isOwner) => (_allocator, _isOwner) = (allocator, isOwner);
+    private StorageUnit(ExtentAllocator allocator, ArenaGrower? grower, bool isOwner) => (_allocator, _grower, _isOwner) = (allocator, grower, isOwner);
 
     /// <summary>Bytes that extents may take.</summary>
     public long CapacityBytes => _allocator.CapacityBytes;
@@ -36,12 +39,48 @@ internal sealed class StorageUnit : IDisposable
     /// <summary>Extents that somebody reads.</summary>
     public int LeasedCount => _leases.Count;
 
+    /// <summary>Extents that were freed so far: who waits for room looks again when it has changed.</summary>
+    public long FreedCount { get; private set; }
+
+    /// <summary>Why there is no more memory, if the system had none; else null.</summary>
+    public TransferQueueException? GrowthFailure => _grower?.Failure;
+
+    /// <summary>The segments of its memory.</summary>
+    public IReadOnlyList<ArenaSegment> Segments => _allocator.Arena.Segments;
+
     /// <summary>A unit over the same memory that replays records: it never allocates or frees.</summary>
-    public StorageUnit Following() => new(_allocator, isOwner: false);
+    public StorageUnit Following() => new(_allocator, null, isOwner: false);
 
     /// <summary>Gives out an extent.</summary>
     /// <exception cref="StorageFullException">There is no room; nothing has changed.</exception>
     public ExtentRef Allocate(long bytes) => _allocator.Allocate(bytes);
+
+    /// <summary>Gives out an extent, if there is room for it now; a unit with a grower takes nothing from the system here.</summary>
+    public bool TryAllocate(long bytes, out ExtentRef extent)
+    {
+        if (_grower is not null)
+            return _allocator.TryAllocate(bytes, out extent);
+        try
+        {
+            extent = _allocator.Allocate(bytes);
+            return true;
+        }
+        catch (StorageFullException)
+        {
+            extent = default;
+            return false;
+        }
+    }
+
+    /// <summary>Begins to take memory from the system for an extent of so many bytes.</summary>
+    /// <returns>Whether more memory is on its way.</returns>
+    public bool TryGrow(long bytes) => _grower?.TryStart(bytes) ?? false;
+
+    /// <summary>What an extent of so many bytes really takes.</summary>
+    public long RoundUp(long bytes) => _allocator.RoundUp(bytes);
+
+    /// <summary>Whether an extent was released and only its readers keep it.</summary>
+    public bool IsOnlyRead(ExtentRef extent) => _leases.TryGetValue((extent.Segment, extent.Offset), out Lease? lease) && lease.Released is not null;
 
     /// <summary>The bytes of an extent that the caller holds. Any thread.</summary>
     public NativeSegment Segment(ExtentRef extent) => _allocator.Segment(extent);
@@ -83,8 +122,10 @@ internal sealed class StorageUnit : IDisposable
 
     private void Free(ExtentRef extent)
     {
-        if (_isOwner)
-            _allocator.Free(extent);
+        if (!_isOwner)
+            return;
+        _allocator.Free(extent);
+        FreedCount++;
     }
 
     /// <summary>The readers of an extent, and that it is to be freed after them.</summary>

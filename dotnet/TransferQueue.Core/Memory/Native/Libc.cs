@@ -26,6 +26,8 @@ internal static unsafe partial class Libc
     internal const int MADV_POPULATE_WRITE = 23;
     internal const int O_RDONLY = 0;
     internal const int O_CLOEXEC = 0x80000;
+    internal const int FALLOC_FL_KEEP_SIZE = 1;
+    internal const int FALLOC_FL_PUNCH_HOLE = 2;
 
     /// <summary>What <c>mmap</c> returns when it failed.</summary>
     internal static readonly void* MAP_FAILED = (void*)-1;

@@ -115,7 +115,7 @@ public sealed class RefusalTests : IDisposable
         PutRequest request = TestQueue.ByKeys("train", ["k0", "k1"]) with { Columns = [new("y", small.Layout), new("x", large.Layout), new("z", large.Layout)] };
         long[] lengths = [24, 800_000, 800_000];
         var error = Refused<StorageFullException>(() => _queue.Storage.Reserve(request.Rows, request.Columns, lengths));
-        Assert.Contains("800000 bytes", error.Message);
+        Assert.Contains("1600024 bytes", error.Message);
     }
 
     [Fact]
