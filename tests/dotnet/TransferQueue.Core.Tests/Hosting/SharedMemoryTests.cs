@@ -177,7 +177,7 @@ public sealed class SharedMemoryTests : IDisposable
     }
 
     [Fact]
-    public void APutInTheMessageWaitsForRoomAndOthersAreServedMeanwhile()
+    public async Task APutInTheMessageWaitsForRoomAndOthersAreServedMeanwhile()
     {
         using TestCoreClient other = _core.Connect(2);
         var lent = ReserveReply.Read(other.Ask(new ReserveRequest([60 << 20])).Header);
@@ -186,7 +186,7 @@ public sealed class SharedMemoryTests : IDisposable
         TestClient.Until(() => other.Stat("room_waiting") == 1, "the put waits");
         other.Ask(new PingRequest());
         other.Ask(new ReleaseRequest(default, [(ulong)lent.Loan]));
-        sending.Wait(TestContext.Current.CancellationToken);
+        await sending;
         _client.Receive();
         Assert.Equal(8, _client.Stat("rows"));
     }
