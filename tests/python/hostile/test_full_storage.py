@@ -26,7 +26,7 @@ def test_what_does_not_fit_is_refused_with_numbers_and_fits_after_a_clear(tq, pa
         tq.kv_batch_put(keys(40), partition, mebibytes(40))
         used = client.stats()["bytes_used"]
         with pytest.raises(errors.StorageFullError, match=str(CAPACITY_BYTES)) as caught:
-            tq.kv_batch_put(keys(30, "late"), partition, mebibytes(30), tags=[{"t": 1}] * 30)
+            tq.kv_batch_put(keys(30, "late"), partition, mebibytes(30), tags=[{"t": 1}] * 30, timeout_s=0.5)
         assert isinstance(caught.value, MemoryError)
         assert str(30 * MIB) in str(caught.value)
         assert client.stats()["bytes_used"] == used
@@ -43,7 +43,7 @@ def test_a_put_of_several_columns_is_refused_as_a_whole(tq, partition, unharmed)
     tq.kv_batch_put(keys(20), partition, mebibytes(20))
     fields = mebibytes(20).update({name: torch.zeros(20, MIB, dtype=torch.uint8) for name in "yz"})
     with unharmed(), pytest.raises(errors.StorageFullError):
-        tq.kv_batch_put(keys(20), partition, fields)
+        tq.kv_batch_put(keys(20), partition, fields, timeout_s=0.5)
     assert list(tq.kv_batch_get(keys(20), partition).keys()) == ["x"]
     tq.get_client().clear_partition(partition)
 
