@@ -282,7 +282,7 @@ def test_a_put_whose_connection_dies_in_its_payload_gives_its_room_back(address,
             connection.send_bytes(whole[: len(whole) // 2])
         expect(lambda: tq.get_client().stats()["bytes_used"] >= used + 3 * len(column.frame))
         with Wire(address) as late:
-            assert late.put("broken", KEYS, [column]).kind == 8
+            assert late.call(PUT, put_header("broken", KEYS, [column]), [column.frame], timeout_ms=300).kind == 8
         for connection in dying:
             connection.close()
     with Wire(address) as late:
