@@ -256,7 +256,7 @@ def kv_batch_get_by_meta(
 
 def kv_list(partition_id: str | None = None, *, timeout_s: float | None = None) -> dict[str, dict[str, Any]]:
     """Return ``{partition: {key: tag}}``, keys in the order in which they were first put; ``{}`` for an unknown partition."""
-    return _session.client()._send(_operations.kv_list(partition_id), timeout_s)
+    return _session.client().kv_list(partition_id, timeout_s=timeout_s)
 
 
 def kv_clear(keys: list[str] | str, partition_id: str, *, timeout_s: float | None = None) -> None:
@@ -320,7 +320,7 @@ async def async_kv_list(
     partition_id: str | None = None, *, timeout_s: float | None = None
 ) -> dict[str, dict[str, Any]]:
     """`kv_list` as a coroutine."""
-    return await _session.client()._send_async(_operations.kv_list(partition_id), timeout_s)
+    return await _session.client().async_kv_list(partition_id, timeout_s=timeout_s)
 
 
 async def async_kv_clear(keys: list[str] | str, partition_id: str, *, timeout_s: float | None = None) -> None:

@@ -82,12 +82,14 @@ def _ignore(_: ReplyMessage) -> None:
     return None
 
 
-def _header(reply: ReplyMessage) -> dict[str, Any]:
+def unpacked_header(reply: ReplyMessage) -> dict[str, Any]:
+    """A reply's header."""
     header: dict[str, Any] = msgpack.unpackb(reply.header, strict_map_key=False)
     return header
 
 
-def _pack(**header: object) -> bytes:
+def pack_header(**header: object) -> bytes:
+    """A request's header without the entries that are None."""
     if None in header.values():
         header = {name: value for name, value in header.items() if value is not None}
     packed: bytes = _packer.pack(header)
@@ -145,7 +147,8 @@ def packed_keys(keys: Sequence[str]) -> dict[str, object]:
         raise InvalidArgumentError("keys: a key holds half a surrogate pair; a key must be valid Unicode") from error
 
 
-def _unpacked_keys(packed: Mapping[str, Any]) -> list[str]:
+def unpacked_keys(packed: Mapping[str, Any]) -> list[str]:
+    """Keys as they travel, as a list."""
     if packed["n"] == 0:
         return []
     text: str = packed["k"].decode()
@@ -223,10 +226,10 @@ def kv_put(
     named = packed_keys(keys)
     tag_bytes = packed_tags(tags, len(keys))
     columns, frames, keep = packed or ([], (), None)
-    header = _pack(n=len(keys), partition=partition_id, keys=named, tags=tag_bytes, columns=columns, want="kv")
+    header = pack_header(n=len(keys), partition=partition_id, keys=named, tags=tag_bytes, columns=columns, want="kv")
 
     def read(reply: ReplyMessage) -> KVBatchMeta:
-        answer = _header(reply)
+        answer = unpacked_header(reply)
         return KVBatchMeta._of(keys, answer["tags"], partition_id, answer["fields"])
 
     return Operation(MessageType.PUT, header, read, frames, keep)
@@ -243,7 +246,7 @@ def kv_get(
 ) -> Operation[TensorDict]:
     """Read columns of rows named by keys, in the order of the keys; unknown keys are dropped."""
     check_name(partition_id, "partition_id")
-    header = _pack(partition=partition_id, keys=packed_keys(keys), fields=select_fields, strict=False)
+    header = pack_header(partition=partition_id, keys=packed_keys(keys), fields=select_fields, strict=False)
     return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
 
 
@@ -254,7 +257,7 @@ def _reader_of_columns(layout: str, copy: bool | None, allow_pickle: bool) -> Ca
     def read(reply: ReplyMessage) -> TensorDict:
         from transferqueue import _tensors
 
-        answer = _header(reply)
+        answer = unpacked_header(reply)
         return _tensors.unpack(
             answer["columns"], reply.frames, answer["n"], layout=layout, copy=copy, allow_pickle=allow_pickle
         )
@@ -262,30 +265,16 @@ def _reader_of_columns(layout: str, copy: bool | None, allow_pickle: bool) -> Ca
     return read
 
 
-def kv_list(partition_id: str | None) -> Operation[dict[str, dict[str, Any]]]:
-    """All keys with their tags, in the order in which the keys were first put."""
-    if partition_id is not None:
-        check_name(partition_id, "partition_id")
-
-    def read(reply: ReplyMessage) -> dict[str, dict[str, Any]]:
-        listing = {}
-        for name, _version, keys, tags in _header(reply)["partitions"]:
-            listing[name] = dict(zip(_unpacked_keys(keys), _tags.decode(tags, keys["n"]), strict=True))
-        return listing
-
-    return Operation(MessageType.LIST, _pack(partition=partition_id), read)
-
-
 def kv_clear(keys: list[str], partition_id: str) -> Operation[None]:
     """Remove rows by key; unknown ones are ignored."""
     check_name(partition_id, "partition_id")
-    return Operation(MessageType.CLEAR_KEYS, _pack(partition=partition_id, keys=packed_keys(keys)), _ignore)
+    return Operation(MessageType.CLEAR_KEYS, pack_header(partition=partition_id, keys=packed_keys(keys)), _ignore)
 
 
 def retrieve_meta(keys: list[str], partition_id: str, *, create: bool) -> Operation[BatchMeta]:
     """The BatchMeta of rows named by keys."""
     check_name(partition_id, "partition_id")
-    header = _pack(partition=partition_id, keys=packed_keys(keys), create=bool(create))
+    header = pack_header(partition=partition_id, keys=packed_keys(keys), create=bool(create))
     return Operation(MessageType.RETRIEVE_META, header, _read_meta)
 
 
@@ -302,13 +291,13 @@ def retrieve_keys(global_indexes: int | Sequence[int], partition_id: str) -> Ope
             raise InvalidTypeError(f"global_indexes: {index!r} is a {type(index).__name__}; give int")
 
     def read(reply: ReplyMessage) -> list[str | None]:
-        answer = _header(reply)
+        answer = unpacked_header(reply)
         if not answer["found"]:
             raise _PartitionMissing(f"partition {partition_id!r}: not found; {len(indexes)} keys were asked for")
         keys: list[str | None] = answer["keys"]
         return keys
 
-    header = _pack(partition=partition_id, indexes=np.asarray(indexes, dtype="<i8").tobytes())
+    header = pack_header(partition=partition_id, indexes=np.asarray(indexes, dtype="<i8").tobytes())
     return Operation(MessageType.RETRIEVE_KEYS, header, read)
 
 
@@ -320,7 +309,7 @@ class _PartitionMissing(InvalidArgumentError, RuntimeError):
 
 
 def _read_meta(reply: ReplyMessage) -> BatchMeta:
-    return BatchMeta._from_packed(_header(reply)["meta"])
+    return BatchMeta._from_packed(unpacked_header(reply)["meta"])
 
 
 def insert(fields: Any, partition_id: str, rows: int, *, allow_pickle: bool = True) -> Operation[BatchMeta]:
@@ -329,7 +318,7 @@ def insert(fields: Any, partition_id: str, rows: int, *, allow_pickle: bool = Tr
     from transferqueue import _tensors
 
     columns, frames, keep = _tensors.pack(fields, rows, allow_pickle)
-    header = _pack(n=rows, partition=partition_id, columns=columns, want="meta")
+    header = pack_header(n=rows, partition=partition_id, columns=columns, want="meta")
     return Operation(MessageType.PUT, header, _read_meta, frames, keep)
 
 
@@ -340,7 +329,7 @@ def put(fields: Any, meta: BatchMeta, *, allow_pickle: bool = True) -> Operation
     described = _tensors.columns_of(fields, meta.size)
     columns, frames, keep = _tensors.pack_columns(described, meta.size, allow_pickle)
     tags = meta._tags_bytes
-    header = _pack(n=meta.size, **_rows_of(meta), tags=tags, columns=columns, want="none")
+    header = pack_header(n=meta.size, **_rows_of(meta), tags=tags, columns=columns, want="none")
 
     def read(_: ReplyMessage) -> BatchMeta:
         return meta._add_columns(_tensors.schema_of_columns(described))
@@ -357,7 +346,7 @@ def get(
     allow_pickle: bool = True,
 ) -> Operation[TensorDict]:
     """Read columns of the rows of `meta`, in its order; default the fields that it names."""
-    header = _pack(**_rows_of(meta), fields=meta.field_names if fields is None else fields, strict=True)
+    header = pack_header(**_rows_of(meta), fields=meta.field_names if fields is None else fields, strict=True)
     return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
 
 
@@ -380,7 +369,9 @@ def get_meta(
         check_name(task_name, "task_name")
     sampling = None if sampling_config is None else _tags.encode([sampling_config])
     rows = None if mode == "force_fetch" else batch_size
-    header = _pack(partition=partition_id, fields=names, batch_size=rows, mode=mode, task=task_name, sampling=sampling)
+    header = pack_header(
+        partition=partition_id, fields=names, batch_size=rows, mode=mode, task=task_name, sampling=sampling
+    )
     return Operation(MessageType.META, header, _read_meta)
 
 
@@ -395,26 +386,28 @@ def _check_batch_size(batch_size: object) -> None:
 
 def set_tags(meta: BatchMeta) -> Operation[None]:
     """Replace the tags of the rows by those that `meta` carries."""
-    header = _pack(**_rows_of(meta), tags=meta._tags_bytes or _tags.encode([{}] * meta.size), replace=True)
+    header = pack_header(**_rows_of(meta), tags=meta._tags_bytes or _tags.encode([{}] * meta.size), replace=True)
     return Operation(MessageType.SET_TAGS, header, _ignore)
 
 
 def clear_rows(meta: BatchMeta) -> Operation[None]:
     """Remove the rows of `meta`; those that are gone already are ignored."""
-    return Operation(MessageType.CLEAR_ROWS, _pack(**_rows_of(meta)), _ignore)
+    return Operation(MessageType.CLEAR_ROWS, pack_header(**_rows_of(meta)), _ignore)
 
 
 def clear_partition(partition_id: str) -> Operation[bool]:
     """Remove a partition with all its rows; False where it was not there."""
     check_name(partition_id, "partition_id")
     return Operation(
-        MessageType.CLEAR_PARTITION, _pack(partition=partition_id), lambda reply: bool(_header(reply)["found"])
+        MessageType.CLEAR_PARTITION,
+        pack_header(partition=partition_id),
+        lambda reply: bool(unpacked_header(reply)["found"]),
     )
 
 
 def partitions() -> Operation[list[str]]:
     """Names of the partitions, in the order in which they were made."""
-    return Operation(MessageType.PARTITIONS, _pack(), lambda reply: list(_header(reply)["partitions"]))
+    return Operation(MessageType.PARTITIONS, pack_header(), lambda reply: list(unpacked_header(reply)["partitions"]))
 
 
 def production_status(data_fields: Sequence[str], partition_id: str) -> Operation[tuple[Tensor | None, Tensor | None]]:
@@ -423,23 +416,23 @@ def production_status(data_fields: Sequence[str], partition_id: str) -> Operatio
     names = check_names(data_fields, "data_fields")
 
     def read(reply: ReplyMessage) -> tuple[Tensor | None, Tensor | None]:
-        answer = _header(reply)
+        answer = unpacked_header(reply)
         if not answer["found"]:
             return None, None
         return _int64_tensor(answer["indexes"]), _int8_tensor(answer["status"]).reshape(-1, len(names))
 
-    return Operation(MessageType.PRODUCTION_STATUS, _pack(partition=partition_id, fields=names), read)
+    return Operation(MessageType.PRODUCTION_STATUS, pack_header(partition=partition_id, fields=names), read)
 
 
 def is_produced(data_fields: Sequence[str], partition_id: str) -> Operation[bool]:
     """Whether there are rows and all of them are ready in all fields; the reply has one bit."""
     check_name(partition_id, "partition_id")
-    header = _pack(partition=partition_id, fields=check_names(data_fields, "data_fields"), check=True)
+    header = pack_header(partition=partition_id, fields=check_names(data_fields, "data_fields"), check=True)
     return Operation(MessageType.PRODUCTION_STATUS, header, _read_all)
 
 
 def _read_all(reply: ReplyMessage) -> bool:
-    return bool(_header(reply)["all"])
+    return bool(unpacked_header(reply)["all"])
 
 
 def consumption_status(task_name: str, partition_id: str) -> Operation[tuple[Tensor | None, Tensor | None]]:
@@ -448,26 +441,26 @@ def consumption_status(task_name: str, partition_id: str) -> Operation[tuple[Ten
     check_name(task_name, "task_name")
 
     def read(reply: ReplyMessage) -> tuple[Tensor | None, Tensor | None]:
-        answer = _header(reply)
+        answer = unpacked_header(reply)
         return (_int64_tensor(answer["indexes"]), _int8_tensor(answer["status"])) if answer["found"] else (None, None)
 
-    return Operation(MessageType.CONSUMPTION_STATUS, _pack(partition=partition_id, task=task_name), read)
+    return Operation(MessageType.CONSUMPTION_STATUS, pack_header(partition=partition_id, task=task_name), read)
 
 
 def is_consumed(task_name: str, partition_id: str) -> Operation[bool]:
     """Whether there are rows and the task has consumed all of them; the reply has one bit."""
     check_name(partition_id, "partition_id")
-    header = _pack(partition=partition_id, task=check_name(task_name, "task_name"), check=True)
+    header = pack_header(partition=partition_id, task=check_name(task_name, "task_name"), check=True)
     return Operation(MessageType.CONSUMPTION_STATUS, header, _read_all)
 
 
 def reset_consumption(partition_id: str, task_name: str | None) -> Operation[bool]:
     """Forget what a task (None: every task) has consumed; True, also where the partition is not there."""
     check_name(partition_id, "partition_id")
-    header = _pack(partition=partition_id, task=None if task_name is None else check_name(task_name, "task_name"))
+    header = pack_header(partition=partition_id, task=None if task_name is None else check_name(task_name, "task_name"))
     return Operation(MessageType.RESET_CONSUMPTION, header, lambda _: True)
 
 
 def stats() -> Operation[dict[str, Any]]:
     """Counters of the core."""
-    return Operation(MessageType.STATS, _pack(), _header)
+    return Operation(MessageType.STATS, pack_header(), unpacked_header)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from transferqueue import _operations
+from transferqueue._listings import Listings
 from transferqueue._operations import Operation
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 from transferqueue.meta import BatchMeta
@@ -88,6 +89,7 @@ class AsyncTransferQueueClient:
         self._connection = connection
         self._timeout_s = timeout_s
         self.allow_pickle = allow_pickle
+        self._listings = Listings()
 
     async def _send_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
         wait = self._timeout_s if timeout_s is None else timeout_s
@@ -206,7 +208,7 @@ class AsyncTransferQueueClient:
         self, partition_id: str | None = None, *, timeout_s: float | None = None
     ) -> dict[str, dict[str, Any]]:
         """Like `transferqueue.kv_list`."""
-        return await self._send_async(_operations.kv_list(partition_id), timeout_s)
+        return await self._send_async(self._listings.operation(partition_id), timeout_s)
 
 
 class TransferQueueClient(AsyncTransferQueueClient):
@@ -389,7 +391,7 @@ class TransferQueueClient(AsyncTransferQueueClient):
 
     def kv_list(self, partition_id: str | None = None, *, timeout_s: float | None = None) -> dict[str, dict[str, Any]]:
         """Like `transferqueue.kv_list`."""
-        return self._send(_operations.kv_list(partition_id), timeout_s)
+        return self._send(self._listings.operation(partition_id), timeout_s)
 
     def stats(self, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Return the core's counters: requests, rows, bytes, extents, connections."""

@@ -51,11 +51,7 @@ internal sealed partial class Controller
     {
         List<long> indexes = [];
         foreach (ClearPlan plan in plans)
-        {
             plan.Partition.RemoveRows(plan.Runs, indexes, released);
-            if (plan.Count > 0)
-                Touch(plan.Partition);
-        }
         _pool.Release(CollectionsMarshal.AsSpan(indexes));
         return indexes.Count;
     }
@@ -70,7 +66,6 @@ internal sealed partial class Controller
         partition.RemoveAll(indexes, released);
         _pool.Release(CollectionsMarshal.AsSpan(indexes));
         _partitions.Remove(name);
-        _version++;
         return true;
     }
 

@@ -67,7 +67,6 @@ internal sealed partial class Controller
             PlannedRows part = parts[i];
             Partition partition = part.Partition ?? FindOrCreate(part.Name);
             CreateMissing(partition, part.Slots, rows);
-            Touch(partition);
             found[i] = new FoundRows(partition, part.Slots, part.First);
         }
         return found;
@@ -87,10 +86,7 @@ internal sealed partial class Controller
     internal void CommitTags(PlannedRows[] parts, PackedTags tags, bool replace)
     {
         foreach (PlannedRows part in parts)
-        {
             CommitTags(new FoundRows(part.Partition!, part.Slots, part.First), tags, replace);
-            Touch(part.Partition!);
-        }
     }
 
     private static void CommitTags(FoundRows part, PackedTags? tags, bool replace)

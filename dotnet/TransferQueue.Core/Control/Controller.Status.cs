@@ -63,8 +63,12 @@ internal sealed partial class Controller
 
     /// <summary>The keys and tags of a partition, or of all.</summary>
     /// <param name="name">The partition, unknown ones give nothing; null: all.</param>
-    public PartitionListing[] List(string? name) =>
-        name is null ? [.. _partitions.Values.Select(partition => partition.List())] : Find(name) is { } one ? [one.List()] : [];
+    /// <param name="since">Partition → the version that the caller has; where that is known, only the changes since are listed.</param>
+    public PartitionListing[] List(string? name, IReadOnlyDictionary<string, long>? since = null)
+    {
+        IEnumerable<Partition> wanted = name is null ? _partitions.Values : Find(name) is { } one ? [one] : [];
+        return [.. wanted.Select(partition => partition.List(since is not null && since.TryGetValue(partition.Name, out long version) ? version : null))];
+    }
 
     private static RowStatus Status(Partition partition, int[] slots, sbyte[] status) => new(
         ImmutableCollectionsMarshal.AsImmutableArray(Array.ConvertAll(slots, partition.Index)),

@@ -16,7 +16,7 @@ internal sealed partial class Controller
     private readonly RowDirectory _directory = new();
     private readonly ControllerOptions _options;
     private readonly ISampler _sampler;
-    private long _version;
+    private readonly ChangeClock _clock = new();
 
     /// <summary>Makes an empty controller.</summary>
     /// <param name="options">How it works.</param>
@@ -43,12 +43,10 @@ internal sealed partial class Controller
     {
         if (_partitions.TryGetValue(name, out Partition? partition))
             return partition;
-        partition = new Partition(name, _pool, _directory, _options.PreAllocate);
+        partition = new Partition(name, _pool, _directory, _clock, _options.PreAllocate);
         _partitions.Add(name, partition);
         return partition;
     }
-
-    private void Touch(Partition partition) => partition.Version = ++_version;
 }
 
 /// <summary>How a <see cref="Controller"/> works. Immutable.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TransferQueue.Columns;
 
 namespace TransferQueue.Control;
@@ -5,10 +6,17 @@ namespace TransferQueue.Control;
 internal sealed partial class Partition
 {
     private readonly Dictionary<string, int> _slotOfKey = [];
-    private readonly KeyOrder _keyOrder = new();
+    private readonly SlotList _keyOrder = new();
+    private readonly KeyChanges _changes;
 
     /// <summary>By slot: the key; null: none.</summary>
     private string?[] _keys = [];
+
+    /// <summary>The number of the last change of a key or a tag; over all partitions of the controller none comes twice.</summary>
+    public long Version => _changes.Version;
+
+    /// <summary>Changes looked at by listings so far: a test holds it against the changes that there were.</summary>
+    public long VisitedChanges => _changes.Visited;
 
     /// <summary>Rows that have a key.</summary>
     public int KeyCount => _slotOfKey.Count;
@@ -25,20 +33,40 @@ internal sealed partial class Partition
         _slotOfKey.Add(key, slot);
         _keys[slot] = key;
         _keyOrder.Add(slot);
+        _changes.Add(slot);
     }
 
-    /// <summary>The keys in the order of their first insertion, with their tags.</summary>
-    public PartitionListing List()
+    /// <summary>The keys in the order of their first insertion, with their tags: all, or those that changed.</summary>
+    /// <param name="since">A version that the caller has; null: none.</param>
+    public PartitionListing List(long? since = null)
     {
-        string[] keys = new string[KeyCount];
-        MemoryStream tags = new();
+        if (since is { } version && _changes.TryFind(version, KeyCount, out List<int> slots, out List<string> removed))
+            return Listing(CollectionsMarshal.AsSpan(slots), PackedKeys.Pack(CollectionsMarshal.AsSpan(removed)));
+        int[] all = new int[KeyCount];
         int row = 0;
         for (int slot = _keyOrder.First; slot >= 0; slot = _keyOrder.Next(slot))
+            all[row++] = slot;
+        return Listing(all, removed: null);
+    }
+
+    private PartitionListing Listing(ReadOnlySpan<int> slots, PackedKeys? removed)
+    {
+        string[] keys = new string[slots.Length];
+        int bytes = 0;
+        for (int i = 0; i < keys.Length; i++)
         {
-            keys[row++] = _keys[slot]!;
-            tags.Write(_tags[slot] ?? TagCodec.Empty);
+            keys[i] = _keys[slots[i]]!;
+            bytes = checked(bytes + (_tags[slots[i]]?.Length ?? TagCodec.Empty.Length));
         }
-        return new PartitionListing(Name, Version, PackedKeys.Pack(keys), tags.ToArray());
+        byte[] tags = new byte[bytes];
+        Span<byte> rest = tags;
+        foreach (int slot in slots)
+        {
+            ReadOnlySpan<byte> tag = _tags[slot] is { } own ? own : TagCodec.Empty;
+            tag.CopyTo(rest);
+            rest = rest[tag.Length..];
+        }
+        return new PartitionListing(Name, Version, PackedKeys.Pack(keys), tags, removed);
     }
 
     private void RemoveKey(int slot)
@@ -48,12 +76,14 @@ internal sealed partial class Partition
         _keys[slot] = null;
         _slotOfKey.Remove(key);
         _keyOrder.Remove(slot);
+        _changes.Remove(slot, key, KeyCount);
     }
 }
 
 /// <summary>The keys of a partition and their tags, encoded as they travel.</summary>
 /// <param name="Partition">The name.</param>
 /// <param name="Version">The partition's version.</param>
-/// <param name="Keys">The keys in the order of their first insertion.</param>
+/// <param name="Keys">The keys in the order of their first insertion: all, or those that were added or got another tag.</param>
 /// <param name="Tags">One MessagePack map per key, back to back.</param>
-internal sealed record PartitionListing(string Partition, long Version, PackedKeys Keys, ReadOnlyMemory<byte> Tags);
+/// <param name="Removed">null: these are all keys. Else these are changes: take these keys out, then set the others.</param>
+internal sealed record PartitionListing(string Partition, long Version, PackedKeys Keys, ReadOnlyMemory<byte> Tags, PackedKeys? Removed);

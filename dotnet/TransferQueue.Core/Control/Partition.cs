@@ -27,9 +27,9 @@ internal sealed partial class Partition
     /// <summary>Neighbouring taken slots whose global indexes fall: 0 while slots ascend as their indexes do.</summary>
     private int _descents;
 
-    public Partition(string name, GlobalIndexPool pool, RowDirectory directory, int preAllocate)
+    public Partition(string name, GlobalIndexPool pool, RowDirectory directory, ChangeClock clock, int preAllocate)
     {
-        (Name, _pool, _directory) = (name, pool, directory);
+        (Name, _pool, _directory, _changes) = (name, pool, directory, new KeyChanges(clock));
         int[] slots = new int[preAllocate];
         AllocateRows(slots);
         foreach (int slot in slots)
@@ -38,9 +38,6 @@ internal sealed partial class Partition
 
     /// <summary>The partition's name.</summary>
     public string Name { get; }
-
-    /// <summary>A number that grows with every change, over all partitions of the controller.</summary>
-    public long Version { get; set; }
 
     /// <summary>The batches that the sampler has fixed.</summary>
     public SampleCache Samples { get; } = new();
@@ -123,10 +120,13 @@ internal sealed partial class Partition
     /// <summary>Merges an entry map into a row's tag, or puts it in its place.</summary>
     public void SetTag(int slot, ReadOnlyMemory<byte> tag, bool replace)
     {
+        byte[]? old = _tags[slot];
         if (TagCodec.IsEmpty(tag.Span))
-            _tags[slot] = replace ? null : _tags[slot];
-        else
-            _tags[slot] = replace || _tags[slot] is not { } old ? tag.ToArray() : TagCodec.Merge(old, tag);
+            _tags[slot] = replace ? null : old;
+        else if (old is null || !tag.Span.SequenceEqual(old))
+            _tags[slot] = replace || old is null ? tag.ToArray() : TagCodec.Merge(old, tag);
+        if (!ReferenceEquals(_tags[slot], old) && _keys[slot] is not null)
+            _changes.Change(slot);
     }
 
     /// <summary>Marks rows as handed to a task.</summary>

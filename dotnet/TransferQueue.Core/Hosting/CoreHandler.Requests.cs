@@ -52,8 +52,7 @@ internal sealed partial class CoreHandler
         RetrieveKeysRequest retrieve => _controller.RetrieveKeys(retrieve.Partition, retrieve.Indexes) is { } keys
             ? new RetrieveKeysReply(true, [.. keys])
             : new RetrieveKeysReply(false, []),
-        ListRequest list => new ListReply([.. _controller.List(list.Partition).Select(
-            listing => new ListedPartition(listing.Partition, listing.Version, listing.Keys, listing.Tags))]),
+        ListRequest list => List(list),
         ProductionStatusRequest { Check: true } status => new CheckReply(_controller.IsProduced(status.Partition, status.Fields)),
         ConsumptionStatusRequest { Check: true } status => new CheckReply(_controller.IsConsumed(status.Partition, status.Task)),
         ProductionStatusRequest status => Status(_controller.ProductionStatus(status.Partition, status.Fields)),

@@ -228,11 +228,15 @@ internal ref struct HeaderWriter
         _writer.WriteArrayHeader(partitions.Length);
         foreach (var partition in partitions)
         {
-            _writer.WriteArrayHeader(4);
+            _writer.WriteArrayHeader(5);
             _writer.Write(partition.Name);
             _writer.Write(partition.Version);
             Item(partition.Keys);
             _writer.Write(partition.Tags.Span);
+            if (partition.Removed is { } removed)
+                Item(removed);
+            else
+                _writer.WriteNil();
         }
     }
 

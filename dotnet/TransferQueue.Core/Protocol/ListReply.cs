@@ -27,8 +27,9 @@ internal sealed record ListReply(ImmutableArray<ListedPartition> Partitions) : R
         var partitions = ImmutableArray.CreateBuilder<ListedPartition>();
         for (int i = 0; i < count; i++)
         {
-            reader.Tuple(4);
-            partitions.Add(new ListedPartition(reader.Name(), reader.Integer(0), reader.PackedKeys(), reader.Binary()));
+            reader.Tuple(5);
+            partitions.Add(new ListedPartition(
+                reader.Name(), reader.Integer(0), reader.PackedKeys(), reader.Binary(), reader.Nil() ? null : reader.PackedKeys()));
         }
         return partitions.ToImmutable();
     }

@@ -26,6 +26,7 @@ ROOMS = (
     ),
     ("meta", "_kv_batch_meta", "_sample_views"),
     ("_operations",),
+    ("_listings",),
     ("client",),
     ("_job_folder",),
     ("_meeting",),

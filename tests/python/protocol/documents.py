@@ -154,7 +154,8 @@ def listings(draw: st.DrawFn) -> dict[str, Any]:
     found = []
     for name in draw(st.lists(names, max_size=3)):
         rows = draw(counts)
-        found.append([name, draw(st.integers(0, 2**63 - 1)), draw(packed_keys(rows)), draw(tags(rows))])
+        removed = draw(st.none() | counts.flatmap(packed_keys))
+        found.append([name, draw(st.integers(0, 2**63 - 1)), draw(packed_keys(rows)), draw(tags(rows)), removed])
     return {"partitions": found}
 
 

@@ -88,7 +88,7 @@ internal static class SampleMessages
         (new GetReply(1, [ReplyColumns[0] with { Pieces = ReplyColumns[0].Pieces[..1], Frames = 2 }]), header => GetReply.Read(header, [64, 16])),
         (new MetaReply(Meta), MetaReply.Read),
         (new RetrieveKeysReply(true, ["a", null, ""]), RetrieveKeysReply.Read),
-        (new ListReply([new("train", 7, PackedKeys.Pack(Keys.AsSpan()), Tags), new("empty", 0, default, default)]), ListReply.Read),
+        (new ListReply([new("train", 7, PackedKeys.Pack(Keys.AsSpan()), Tags), new("empty", 0, default, default), new("less", 8, default, default, PackedKeys.Pack(Keys.AsSpan())), new("same", 9, default, default, default(PackedKeys))]), ListReply.Read),
         (new RowsReply(1L << 40), RowsReply.Read),
         (new FoundReply(true), FoundReply.Read),
         (new StatusReply(true, [4, 5], [0, 1, 1, 0]), StatusReply.Read),

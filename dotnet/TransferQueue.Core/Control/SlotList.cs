@@ -1,7 +1,7 @@
 namespace TransferQueue.Control;
 
-/// <summary>The slots that have a key, in the order in which they got it: a linked list over slots. Writer thread only.</summary>
-internal sealed class KeyOrder
+/// <summary>Some slots, each at most once, in the order in which they were added: a linked list over slots. Writer thread only.</summary>
+internal sealed class SlotList
 {
     private const int End = -1;
 
@@ -10,11 +10,17 @@ internal sealed class KeyOrder
     private int _head = End;
     private int _tail = End;
 
-    /// <summary>The slot that got its key first, or −1.</summary>
+    /// <summary>The slot that was added first, or −1.</summary>
     public int First => _head;
 
-    /// <summary>The slot that got its key next after <paramref name="slot"/>, or −1.</summary>
+    /// <summary>The slot that was added last, or −1.</summary>
+    public int Last => _tail;
+
+    /// <summary>The slot that was added next after <paramref name="slot"/>, or −1.</summary>
     public int Next(int slot) => _next[slot];
+
+    /// <summary>The slot that was added next before <paramref name="slot"/>, or −1.</summary>
+    public int Previous(int slot) => _previous[slot];
 
     /// <summary>Appends a slot.</summary>
     public void Add(int slot)
