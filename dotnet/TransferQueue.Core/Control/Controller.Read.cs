@@ -13,6 +13,9 @@ internal sealed partial class Controller
     /// <summary>Segments of row maps looked up by reads so far: a test holds it against rows and runs.</summary>
     public long SegmentsVisited { get; private set; }
 
+    /// <summary>Words of bitmaps that scans of the partitions that there are have looked at; a word is 64 slots.</summary>
+    public long VisitedWords => _partitions.Values.Sum(partition => partition.VisitedWords);
+
     /// <summary>Finds the columns of rows by key: unknown keys are left out, repetition is allowed.</summary>
     /// <param name="name">The partition.</param>
     /// <param name="keys">The keys, in the order wanted.</param>

@@ -123,5 +123,10 @@ internal sealed partial class CoreHandler
         ["rows_stored"] = _controller.StoredCount,
         ["runs_read"] = _storage.Counters.RunsRead,
         ["slices_placed"] = _storage.Counters.SlicesPlaced,
+        ["bytes_committed"] = _storage.CommittedBytes,
+        ["managed_bytes_allocated"] = GC.GetTotalAllocatedBytes(precise: true),
+        ["managed_bytes_kept"] = GC.GetGCMemoryInfo(GCKind.Any).HeapSizeBytes,
+        ["segments_visited"] = _controller.SegmentsVisited,
+        ["words_visited"] = _controller.VisitedWords,
     }.ToImmutableSortedDictionary(StringComparer.Ordinal);
 }

@@ -44,6 +44,9 @@ internal sealed partial class StorageManager : IDisposable
     /// <summary>Bytes that extents take in all units, reserved ones included.</summary>
     public long UsedBytes => _units.Sum(unit => unit.UsedBytes);
 
+    /// <summary>Bytes that all units took from the system; grows only.</summary>
+    public long CommittedBytes => _units.Sum(unit => unit.CommittedBytes);
+
     /// <summary>A storage over the same memory for replaying records: it never allocates or frees.</summary>
     public StorageManager Following() => new([.. _units.Select(unit => unit.Following())], _scratch, _options);
 

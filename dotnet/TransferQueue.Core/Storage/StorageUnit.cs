@@ -33,6 +33,9 @@ internal sealed class StorageUnit : IDisposable
     /// <summary>Bytes that extents take.</summary>
     public long UsedBytes => _allocator.UsedBytes;
 
+    /// <summary>Bytes that it took from the system; grows only.</summary>
+    public long CommittedBytes => _allocator.CommittedBytes;
+
     /// <summary>Extents that are given out.</summary>
     public int ExtentCount => _allocator.ExtentCount;
 

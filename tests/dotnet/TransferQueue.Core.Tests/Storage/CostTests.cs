@@ -105,6 +105,24 @@ public sealed class CostTests
         Assert.True(last <= 16 * first, $"a fetch looked at {first} words first, at {last} after 200 steps");
     }
 
+    [Theory]
+    [InlineData(1_000)]
+    [InlineData(1_000_000)]
+    public void WhatAGetAndAFetchLookAtDependsOnTheRowsAskedForAlone(int stored)
+    {
+        const int Asked = 256, PutRows = 1000;
+        using TestQueue queue = new();
+        TestColumn column = TestColumn.Dense(_random, "c0", DType.UInt8, PutRows);
+        for (int put = 0; put < stored / PutRows; put++)
+            queue.Put(TestQueue.New("p", PutRows), column);
+        long[] indexes = [.. Enumerable.Range(0, Asked).Select(_ => (long)_random.Next(stored))];
+
+        queue.Controller.PlanReadRows(queue.Select("p", indexes), default);
+        Assert.InRange(queue.Controller.SegmentsVisited, 1, Asked); // each row's own, at most
+        Assert.True(queue.State.TryFetch(new FetchQuery("p", "t", ["c0"], Asked), out _));
+        Assert.InRange(queue.Controller.VisitedWords, 1, 2 * ReadyScan.BlockWords);
+    }
+
     private long WordsOfAFetch(int rows)
     {
         using TestQueue queue = new();
