@@ -49,7 +49,7 @@ internal sealed class ClientCounters
     /// <summary>Bytes of them.</summary>
     public long BytesViewed => Volatile.Read(ref _bytesViewed);
 
-    /// <summary>Frames of replies that were copied because a live view has a page of them.</summary>
+    /// <summary>Frames of replies that were copied because a live view has a page of them, or because the process was about to fork.</summary>
     public long FramesAliased => Volatile.Read(ref _framesAliased);
 
     /// <summary>Leases that somebody looks at.</summary>

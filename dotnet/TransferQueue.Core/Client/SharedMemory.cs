@@ -85,12 +85,12 @@ internal sealed unsafe class SharedMemory
         Release();
     }
 
-    /// <summary>A frame's bytes as the answer's reader gets them: a view, or, where another view has a page of it, a copy.</summary>
+    /// <summary>A frame's bytes as the answer's reader gets them: a view, or, where another view has a page of it or during a fork, a copy.</summary>
     /// <exception cref="ProtocolException">There is no such place.</exception>
     public ReplyFrame View(ViewLease lease, ulong place, long length)
     {
         MappedSegment segment = Find(place, length);
-        if (Views.TryAdd(place, length))
+        if (!ForkPins.IsForking && Views.TryAdd(place, length))
         {
             _session.Counters.CountView(length);
             var frame = new LeasedFrame(this, lease, segment, place, length);

@@ -33,8 +33,7 @@ internal static unsafe class MemoryFunctions
     {
         try
         {
-            ForkPins.Prepare();
-            return ReplyWriter.Done;
+            return ForkPins.Prepare() ? ReplyWriter.Done : ReplyWriter.Failed;
         }
         catch (Exception)
         {

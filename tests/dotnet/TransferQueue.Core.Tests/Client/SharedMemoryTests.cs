@@ -226,6 +226,47 @@ public sealed unsafe class SharedMemoryTests : IDisposable
         Assert.DoesNotContain(_session.Memory, SharedMemory.Mapped);
     }
 
+    [Fact]
+    public void BeforeAForkEveryLeaseOfALiveViewIsPinned()
+    {
+        Put(Frame(Large, 3, 0));
+        ForkPins.Prepare();
+        ForkPins.Finish();
+        Assert.Equal(0, _server.Count(MessageType.Pin));
+        using ClientReply reply = Get();
+        Assert.True(ForkPins.Prepare());
+        ForkPins.Finish();
+        Assert.Equal(1, _server.Count(MessageType.Pin));
+    }
+
+    [Fact]
+    public void WhatComesBetweenThePinsAndTheForkIsCopied()
+    {
+        Put(Frame(Large, 3, 0));
+        ForkPins.Prepare();
+        ForkPins.Prepare();
+        ForkPins.Finish();
+        using (ClientReply reply = Get())
+        {
+            Assert.Equal((0L, 1L), (_session.Counters.FramesViewed, _session.Counters.FramesAliased));
+            Stored(0).Fill(9); // the core uses the room again
+            Assert.Equal(-1, Bytes(reply).IndexOfAnyExcept((byte)3));
+        }
+        ForkPins.Finish();
+        using ClientReply later = Get();
+        Assert.Equal(1, _session.Counters.FramesViewed);
+    }
+
+    [Fact]
+    public void AForkIsToldWhatCouldNotBePinnedInTime()
+    {
+        Put(Frame(Large, 3, 0));
+        using ClientReply reply = Get();
+        _server.Silent = MessageType.Pin;
+        Assert.False(ForkPins.Prepare());
+        ForkPins.Finish();
+    }
+
     private void Put(params FrameSegment[] segments) => Run(_session.Begin(Request(MessageType.Put, segments))).Dispose();
 
     private ClientReply Get() => Run(_session.Begin(Request(MessageType.Get)));
