@@ -130,7 +130,7 @@ internal sealed class BlockingCall : SteppedCall
             Thread.Sleep(_pause.Left < until.Left ? _pause.Left : until.Left);
             return false;
         }
-        _attempt ??= new ConnectionAttempt(_session);
+        _attempt ??= new ConnectionAttempt(_session, _survivesClose);
         if (_attempt.Step(until.Left) is not { } connection)
             return false;
         _attempt.Dispose();

@@ -5,7 +5,9 @@ namespace TransferQueue.Client;
 
 /// <summary>Connects and shakes hands in steps, within the time that the options give for it.</summary>
 /// <remarks>One thread at a time. Dispose ends a connection that nobody has taken.</remarks>
-internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
+/// <param name="session">For whom.</param>
+/// <param name="survivesClose">Whether it goes on when the session is closed.</param>
+internal sealed class ConnectionAttempt(ClientSession session, bool survivesClose = false) : IDisposable
 {
     private readonly Deadline _deadline = Deadline.After(session.Options.ConnectTimeout);
     private ClientConnection? _connection;
@@ -25,7 +27,7 @@ internal sealed class ConnectionAttempt(ClientSession session) : IDisposable
         var until = Deadline.Earlier(Deadline.After(wait), _deadline);
         while (_hello is null)
         {
-            if (session.IsDisposed)
+            if (session.IsDisposed && !survivesClose)
                 throw session.ClosedHere();
             if (_deadline.IsOver)
                 throw new DeadlineExceededException($"core at {session.Options.Address}: no answer to HELLO within {session.Options.ConnectTimeout.TotalSeconds:0.###} s; is it stopped or overloaded?");

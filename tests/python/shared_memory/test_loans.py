@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import itertools
 from typing import Any
 
 import pytest
 import torch
 from tensordict import TensorDict
 
+from support.shared_memory import lies_in
 from support.sidecars import expect
-from transferqueue import errors
+from transferqueue import _core, errors
 
 ROWS = 32
 WIDE = 4096  # float32 in a row: 512 KiB in a column
@@ -61,6 +64,51 @@ def test_what_is_computed_into_a_loan_is_stored_by_its_commit(tq, partition):
     meta = room.commit(tags=[{"row": row} for row in range(ROWS)])
     assert (meta.keys, meta.fields, meta.tags[3]) == (KEYS, sorted(SCHEMA), {"row": 3})
     expect_stored(tq, partition, wanted)
+
+
+def test_large_columns_lie_in_shared_memory_and_are_not_copied(tq, partition):
+    with tq.loan(partition, KEYS, SCHEMA) as room:
+        assert [lies_in(room[name]) for name in SCHEMA] == ["rw-s", "", "rw-s", "rw-s"]
+        wanted = fill(room)
+        copied = _core.diagnose()
+    after = _core.diagnose()
+    assert after["client_requests"] - copied["client_requests"] == 1
+    assert after["frames_moved"] - copied["frames_moved"] == 3
+    assert after["bytes_copied"] == copied["bytes_copied"]
+    expect_stored(tq, partition, wanted)
+
+
+def test_a_loan_that_is_dropped_gives_its_room_back(tq, partition):
+    before = used(tq)
+    room = tq.loan(partition, KEYS, SCHEMA)
+    tensor = room["x"]
+    del room
+    gc.collect()
+    assert used(tq)[1] == before[1] + 1, "a tensor of it lives"
+    tensor.fill_(1)
+    del tensor
+    expect(lambda: used(tq) == before, lambda: f"{used(tq)}, before {before}")
+
+
+def test_what_is_computed_is_seen_by_nobody_before_the_commit(tq, partition, attach):
+    tq.kv_batch_put(KEYS, partition, TensorDict({"x": torch.zeros(ROWS, WIDE)}, batch_size=ROWS))
+    reader = attach()
+    total = f"tq.kv_batch_get({KEYS!r}, {partition!r}, layout='dense')['x'].sum().item()"
+    with tq.loan(partition, KEYS, {"x": (torch.float32, (WIDE,))}) as room:
+        room["x"].fill_(1)
+        assert reader.ask(total) == 0
+    assert reader.ask(total) == ROWS * WIDE
+
+
+def test_a_loan_waits_for_room_until_its_deadline(tq, partition):
+    column = TensorDict({"x": torch.zeros(ROWS, WIDE)}, batch_size=ROWS)
+    with pytest.raises(errors.StorageFullError):
+        for number in itertools.count():
+            tq.kv_batch_put(KEYS, f"{partition}-{number}", column, timeout_s=0.2)
+    before = used(tq)
+    with pytest.raises(errors.StorageFullError, match=f"{ROWS * WIDE * 4} bytes asked.*stored {before[0]}"):
+        tq.loan(partition, KEYS, {"x": (torch.float32, (WIDE,))}, timeout_s=0.2)
+    assert used(tq) == before
 
 
 def test_the_end_of_a_block_commits_and_an_exception_in_it_gives_back(tq, partition):

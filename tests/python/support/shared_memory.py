@@ -1,14 +1,32 @@
-"""What the kernel tells about shared memory: which addresses lie in it, and in which of the two maps."""
+"""What the kernel, the core and the client tell about shared memory."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
+from tensordict import TensorDict
+
+from transferqueue import _core
 
 ARENA = "memfd:transferqueue-arena"
 _LINE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) .*? " + r"/?" + re.escape(ARENA))
+#: Of the core's counters, those that are 0 when nothing is stored, read or about to be put.
+COUNTED = (
+    "bytes_used",
+    "bytes_on_loan",
+    "bytes_quarantined",
+    "client_leases",
+    "leases",
+    "leases_pinned",
+    "loans",
+    "room_waiting",
+)
 
 
 def arena_maps(pid: int | str = "self") -> list[tuple[int, int, str]]:
@@ -29,3 +47,23 @@ def lies_in(tensor: torch.Tensor) -> str:
 def is_view(tensor: torch.Tensor) -> bool:
     """Whether a fetched tensor lies over shared memory, in the map whose writes nobody else sees."""
     return lies_in(tensor).endswith("p")
+
+
+def counted(tq: ModuleType) -> dict[str, int]:
+    """How much of the core's memory is in use, and by what."""
+    stats = tq.get_client().stats()
+    return {name: stats[name] for name in COUNTED}
+
+
+@contextmanager
+def client_counts() -> Iterator[dict[str, int]]:
+    """What the clients of this process do in the block; filled in at its end."""
+    before, done = _core.diagnose(), {}
+    yield done
+    after = _core.diagnose()
+    done.update({name: after[name] - count for name, count in before.items() if isinstance(count, int)})
+
+
+def batch(rows: int, **columns: Any) -> TensorDict:
+    """A batch of the columns."""
+    return TensorDict(columns, batch_size=rows)

@@ -227,6 +227,18 @@ public sealed unsafe class SharedMemoryTests : IDisposable
     }
 
     [Fact]
+    public void ALoanThatOutlivesAllConnectionsStillGoesBack()
+    {
+        ClientReply room = Run(_session.Reserve([Large], TimeSpan.Zero));
+        _session.Dispose();
+        Wait(() => Volatile.Read(ref _server.Connections) == 0);
+        Assert.Empty(_server.Releases);
+        room.Dispose();
+        Wait(() => _server.Releases.Any(release => !release.Loans.IsDefault && release.Loans.Contains(1)));
+        Wait(() => Volatile.Read(ref _server.Connections) == 0);
+    }
+
+    [Fact]
     public void BeforeAForkEveryLeaseOfALiveViewIsPinned()
     {
         Put(Frame(Large, 3, 0));
