@@ -43,12 +43,15 @@ internal sealed class MeasuredPiece
     private readonly OffsetRows[]? _tables;
     private readonly StorageManager _storage;
 
-    /// <summary>Measures runs of one layout: reads two offsets per run.</summary>
+    /// <summary>Measures runs: reads two offsets of each that has some.</summary>
+    /// <param name="storage">Where they are.</param>
+    /// <param name="layout">That of all of them, or one that is jagged along the first dimension, in which dense ones fit too.</param>
+    /// <param name="runs">The runs, at least one.</param>
     /// <exception cref="ProtocolException">Offsets that a client has damaged.</exception>
-    public MeasuredPiece(StorageManager storage, ReadOnlyMemory<ColumnRun> runs)
+    public MeasuredPiece(StorageManager storage, ColumnLayout layout, ReadOnlyMemory<ColumnRun> runs)
     {
         (_storage, _runs) = (storage, runs);
-        Layout = runs.Span[0].Column.Layout;
+        Layout = layout;
         long bytes = 0;
         _tables = Layout.HasOffsets ? new OffsetRows[runs.Length] : null;
         for (int i = 0; i < runs.Length; i++)
@@ -57,7 +60,9 @@ internal sealed class MeasuredPiece
             Rows += run.Count;
             if (_tables is null)
                 continue;
-            _tables[i] = new OffsetRows(storage.Segment(run.Column), Layout, run.Column.Rows, run.First, run.Count);
+            _tables[i] = run.Column.Layout.HasOffsets
+                ? new OffsetRows(storage.Segment(run.Column), Layout, run.Column.Rows, run.First, run.Count)
+                : OffsetRows.Uniform(storage.Segment(run.Column), Layout, run.Column.Layout.Shape[0], run.First, run.Count);
             bytes += _tables[i].ValueBytes;
         }
         ValueBytes = _tables is null ? Rows * Layout.UnitBytes : bytes;

@@ -18,10 +18,11 @@ internal sealed class MeasuredReply
         foreach (ColumnRuns column in lease.Columns)
         {
             var pieces = ImmutableArray.CreateBuilder<MeasuredPiece>(1);
+            ColumnLayout? common = CommonLayout(column.Runs);
             for (int begin = 0, end; begin < column.Runs.Length; begin = end)
             {
-                end = SameLayout(column.Runs, begin);
-                pieces.Add(new MeasuredPiece(storage, column.Runs.AsMemory(begin, end - begin)));
+                end = common is null ? SameLayout(column.Runs, begin) : column.Runs.Length;
+                pieces.Add(new MeasuredPiece(storage, common ?? column.Runs[begin].Column.Layout, column.Runs.AsMemory(begin, end - begin)));
                 bytes += pieces[^1].ValueBytes;
                 if (bytes > storage.MostReplyBytes)
                     throw new LimitExceededException(
@@ -65,6 +66,35 @@ internal sealed class MeasuredReply
     /// <summary>Extents that were taken for gathered columns.</summary>
     public ImmutableArray<OwnedExtent> Results =>
         [.. Placements.Where(placement => placement.Way == ColumnWay.Gathered).Select(placement => placement.Target)];
+
+    /// <summary>
+    /// The one layout in which all rows lie side by side as they are stored: their own if they share it; jagged along the first dimension if they
+    /// are dense or jagged and differ in that one only. Rows that were put one by one come as one piece by this.
+    /// </summary>
+    /// <returns>Null if there is none.</returns>
+    private static ColumnLayout? CommonLayout(ColumnRun[] runs)
+    {
+        if (runs.Length == 0)
+            return null;
+        ColumnLayout first = runs[0].Column.Layout;
+        bool isSame = true;
+        for (int i = 1; i < runs.Length; i++)
+        {
+            if (ReferenceEquals(runs[i].Column, runs[i - 1].Column) || runs[i].Column.Layout.Equals(first))
+                continue;
+            isSame = false;
+            if (!LiesBeside(runs[i].Column.Layout, first))
+                return null;
+        }
+        return isSame ? first : IsAlongFirst(first) ? new ColumnLayout(ColumnKind.Jagged, first.DType, first.Shape.SetItem(0, -1)) : null;
+    }
+
+    private static bool LiesBeside(in ColumnLayout layout, in ColumnLayout first) =>
+        layout.DType == first.DType && layout.Rank == first.Rank && IsAlongFirst(layout) && layout.Shape.AsSpan()[1..].SequenceEqual(first.Shape.AsSpan()[1..]);
+
+    /// <summary>Whether a row is slices along its first dimension, and nothing else of it varies.</summary>
+    private static bool IsAlongFirst(in ColumnLayout layout) =>
+        layout.Rank > 0 && (layout.Kind == ColumnKind.Dense || (layout.Kind == ColumnKind.Jagged && layout.Shape[0] < 0));
 
     private static int SameLayout(ColumnRun[] runs, int begin)
     {

@@ -3,7 +3,7 @@ using TransferQueue.Memory;
 
 namespace TransferQueue.Storage;
 
-/// <summary>Some consecutive rows of a frame with offsets, in native memory that the caller holds. A value; any thread.</summary>
+/// <summary>Some consecutive rows of a frame with offsets, or of a dense one that is read as if it had, in native memory that the caller holds. A value; any thread.</summary>
 /// <remarks>
 /// The offsets may lie in memory that a client can still write to. So the two that say where the rows begin and end are read once and checked
 /// against the frame, and the others are kept between these two: whatever a client writes later, nothing outside of the frame is ever read,
@@ -15,6 +15,9 @@ internal readonly unsafe struct OffsetRows
     private readonly ColumnLayout _layout;
     private readonly int _frameRows;
     private readonly int _first;
+
+    /// <summary>Units of each row of a dense frame, which has no offsets; −1: it has.</summary>
+    private readonly long _rowUnits = -1;
 
     /// <summary>Rows <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/> of a frame of <paramref name="frameRows"/> rows.</summary>
     /// <exception cref="ProtocolException">The offsets lead out of the frame.</exception>
@@ -33,6 +36,24 @@ internal readonly unsafe struct OffsetRows
                 + "the process that put it has written over its offsets; put it again");
     }
 
+    private OffsetRows(NativeSegment frame, in ColumnLayout layout, long rowUnits, int first, int count)
+    {
+        _frame = frame.Pointer;
+        (_layout, _rowUnits, _first) = (layout, rowUnits, first);
+        Count = count;
+        Start = first * rowUnits;
+        End = checked((first + (long)count) * rowUnits);
+    }
+
+    /// <summary>Rows of a dense frame as a jagged layout sees them.</summary>
+    /// <param name="frame">The dense frame.</param>
+    /// <param name="layout">Jagged along the first dimension, else as the frame's.</param>
+    /// <param name="rowUnits">Slices of each row.</param>
+    /// <param name="first">The first row.</param>
+    /// <param name="count">Rows.</param>
+    public static OffsetRows Uniform(NativeSegment frame, in ColumnLayout layout, long rowUnits, int first, int count) =>
+        new(frame, layout, rowUnits, first, count);
+
     /// <summary>Rows.</summary>
     public int Count { get; }
 
@@ -46,13 +67,19 @@ internal readonly unsafe struct OffsetRows
     public long ValueBytes => (End - Start) * _layout.UnitBytes;
 
     /// <summary>Their values, one stretch.</summary>
-    public NativeSegment Values => NativeSegment.At(_frame + _layout.ValuesStart(_frameRows) + Start * _layout.UnitBytes, ValueBytes);
+    public NativeSegment Values => NativeSegment.At(_frame + (_rowUnits < 0 ? _layout.ValuesStart(_frameRows) : 0) + Start * _layout.UnitBytes, ValueBytes);
 
     /// <summary>Writes their ends, counted from <paramref name="start"/>, behind each other; returns the last one.</summary>
     public long CopyEndsTo(Span<long> ends, long start)
     {
-        long* offsets = (long*)_frame + _first + 1;
         long shift = start - Start;
+        if (_rowUnits >= 0)
+        {
+            for (int i = 0; i < ends.Length; i++)
+                ends[i] = start + (i + 1) * _rowUnits;
+            return End + shift;
+        }
+        long* offsets = (long*)_frame + _first + 1;
         long end = Start;
         for (int i = 0; i < ends.Length; i++)
         {

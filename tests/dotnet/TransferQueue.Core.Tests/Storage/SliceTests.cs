@@ -53,4 +53,50 @@ public sealed class SliceTests
         queue.PutKeys("p", TestQueue.Keys("k", 5), TestColumn.Jagged(_random, "x", DType.Int8, lengths, -1));
         Assert.Equal(lengths, queue.Controller.KeysMeta("p", [.. TestQueue.Keys("k", 5)]).Fields[0].Sizes);
     }
+
+    [Fact]
+    public void RowsThatWerePutOneByOneAndDifferInTheirFirstDimensionAreOnePiece()
+    {
+        using TestQueue queue = new();
+        List<Cell> cells = [];
+        for (int i = 0; i < 40; i++)
+        {
+            TestColumn column = i % 7 == 3
+                ? TestColumn.Jagged(_random, "x", DType.Int16, [i], -1, 5)
+                : TestColumn.Dense(_random, "x", DType.Int16, 1, i % 11, 5);
+            cells.AddRange(column.Cells);
+            queue.PutKeys("p", [$"k{i}"], column);
+        }
+        string[] keys = TestQueue.Keys("k", 40);
+        Assert.Equal([new ColumnLayout(ColumnKind.Jagged, DType.Int16, [-1, 5])], Layouts(queue, keys));
+        int[] order = [.. Enumerable.Range(0, 40).OrderBy(_ => _random.Next())];
+        Assert.Equal(order.Select(row => cells[row].ToString()), queue.Get("p", [.. order.Select(row => keys[row])])["x"].Select(cell => cell.ToString()));
+    }
+
+    [Fact]
+    public void RowsThatDoNotLieSideBySideAreSeveralPieces()
+    {
+        using TestQueue queue = new();
+        TestColumn[] columns =
+        [
+            TestColumn.Dense(_random, "x", DType.Int8, 1, 2, 3),
+            TestColumn.Dense(_random, "x", DType.Int8, 1, 2, 4),
+            TestColumn.Jagged(_random, "x", DType.Int8, [2, 3], 2, -1),
+            TestColumn.Ragged(_random, "x", DType.Int8, [[1, 2], [3, 1]]),
+        ];
+        string[] keys = TestQueue.Keys("k", 6);
+        for (int i = 0, row = 0; i < columns.Length; row += columns[i++].Cells.Length)
+            queue.PutKeys("p", keys[row..(row + columns[i].Cells.Length)], columns[i]);
+        Assert.Equal(columns.Select(column => column.Layout), Layouts(queue, keys));
+        Assert.Equal(columns.SelectMany(column => column.Cells).Select(cell => cell.ToString()), queue.Get("p", keys)["x"].Select(cell => cell.ToString()));
+    }
+
+    private static IEnumerable<ColumnLayout> Layouts(TestQueue queue, string[] keys)
+    {
+        var plan = queue.Controller.PlanReadKeys("p", [.. keys], ["x"]);
+        var lease = queue.Storage.Lease(plan.Rows, plan.Columns);
+        var layouts = queue.Storage.Measure(lease).Columns[0].Pieces.Select(piece => piece.Layout).ToArray();
+        queue.Storage.Return(lease);
+        return layouts;
+    }
 }
