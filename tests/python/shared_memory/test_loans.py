@@ -102,7 +102,7 @@ def test_what_is_computed_is_seen_by_nobody_before_the_commit(tq, partition, att
 
 def test_a_loan_waits_for_room_until_its_deadline(tq, partition):
     column = TensorDict({"x": torch.zeros(ROWS, WIDE)}, batch_size=ROWS)
-    with pytest.raises(errors.StorageFullError):
+    with contextlib.suppress(errors.StorageFullError):
         for number in itertools.count():
             tq.kv_batch_put(KEYS, f"{partition}-{number}", column, timeout_s=0.2)
     before = used(tq)
