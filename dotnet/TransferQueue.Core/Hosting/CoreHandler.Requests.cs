@@ -11,6 +11,8 @@ internal sealed partial class CoreHandler
     /// <summary>About so many bytes has a row in a packed batch: index, generation, status.</summary>
     private const long PackedRowBytes = 16;
 
+    private static readonly string Version = typeof(CoreHandler).Assembly.GetName().Version?.ToString() ?? "";
+
     /// <summary>Applies a request that changes something and has no columns.</summary>
     private Reply Change(Request request)
     {
@@ -71,8 +73,7 @@ internal sealed partial class CoreHandler
             session.IsShared = Share(connection, request, session.Client);
             TakeFirstTier();
         }
-        string version = typeof(CoreHandler).Assembly.GetName().Version?.ToString() ?? "";
-        return new HelloReply(version, Environment.ProcessId, _epoch, session.IsShared, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
+        return new HelloReply(Version, Environment.ProcessId, _epoch, session.IsShared, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
     }
 
     private MetaReply Insert(MetaRequest request)

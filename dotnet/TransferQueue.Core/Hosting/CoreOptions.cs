@@ -15,9 +15,6 @@ internal sealed record CoreOptions
     /// <summary>The job's name, for messages.</summary>
     public string Job { get; init; } = "";
 
-    /// <summary>The job's token; the gateway proves with it that it is ours. Empty: no gateway may connect.</summary>
-    public ImmutableArray<byte> Token { get; init; } = [];
-
     /// <summary>Bytes that columns may take; null: half of what is free.</summary>
     public long? CapacityBytes { get; init; }
 
@@ -61,7 +58,6 @@ internal sealed record CoreOptions
             case "listen_fd": return this with { ListenFd = reader.ReadInt32() };
             case "keeper_fd": return this with { KeeperFd = reader.ReadInt32() };
             case "job": return this with { Job = reader.ReadString() ?? "" };
-            case "token": return this with { Token = OptionsReader.Bytes(ref reader) };
             case "capacity_bytes": return this with { CapacityBytes = reader.ReadInt64() };
             case "total_rows": return this with { TotalRows = reader.ReadInt64() };
             case "units": return this with { Units = reader.ReadInt32() };

@@ -19,7 +19,6 @@ def start(
     options = {
         "listen_fd": arguments.listen_fd,
         "keeper_fd": arguments.memory_fd,
-        "token": bytes.fromhex(folder.token.read_text(encoding="ascii")),
         **{name: value for name, value in config["core"].items() if value is not None},
     }
     return _core.serve_core(options), {"address": folder.address}
