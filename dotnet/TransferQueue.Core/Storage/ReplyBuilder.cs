@@ -6,7 +6,8 @@ namespace TransferQueue.Storage;
 
 /// <summary>
 /// Makes the frames of a reply. In the message: offsets and shapes anew in scratch, values where they lie, or gathered in scratch where the
-/// stretches are many and small. In shared memory: nothing where the reader looks at a stored column, else one pass into the result's extent.
+/// stretches are many and small. In shared memory: nothing where the reader looks at a stored column, else one pass into the result's extent, by two
+/// threads where it is large.
 /// </summary>
 /// <remarks>One reply; one thread.</remarks>
 internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPool pool)
@@ -21,16 +22,19 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
     private readonly List<NativeBuffer> _scratch = [];
     private readonly List<ReplyFrame> _frames = [];
 
+    /// <summary>The values of all gathered columns.</summary>
+    private BulkCopy? _gathering;
+
     /// <summary>Makes the frames of all columns.</summary>
     /// <exception cref="StorageFullException">No memory for what must be gathered.</exception>
     public ReplyFrames Build(MeasuredReply reply)
     {
         try
         {
-            bool streaming = reply.MovedBytes >= CopyKernels.StreamingBytes;
             var columns = ImmutableArray.CreateBuilder<FramedColumn>(reply.Columns.Length);
             for (int i = 0; i < reply.Columns.Length; i++)
-                columns.Add(Column(reply.Columns[i], reply.Placements[i], streaming));
+                columns.Add(Column(reply.Columns[i], reply.Placements[i]));
+            _gathering?.Run();
             return new ReplyFrames(columns.MoveToImmutable(), [.. _frames], [.. _segments], _scratch);
         }
         catch
@@ -41,7 +45,7 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
         }
     }
 
-    private FramedColumn Column(MeasuredColumn column, in ColumnPlacement placement, bool streaming)
+    private FramedColumn Column(MeasuredColumn column, in ColumnPlacement placement)
     {
         int frames = _frames.Count;
         switch (placement.Way)
@@ -51,7 +55,7 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
                 _frames.Add(new ReplyFrame(column.FrameBytes, FramePlace.Inline));
                 break;
             case ColumnWay.Gathered:
-                Gather(column, storage.Segment(placement.Target).Pointer, streaming);
+                Gather(column, storage.Segment(placement.Target).Pointer, _gathering ??= new BulkCopy());
                 _frames.Add(new ReplyFrame(column.FrameBytes, placement.Place));
                 break;
             case ColumnWay.ValuesViewed:
@@ -94,7 +98,13 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
         if (runs > DirectRuns && piece.ValueBytes / runs < DirectBytes)
         {
             NativeSegment gathered = Scratch(piece.ValueBytes);
-            Copy(piece, gathered.Pointer, streaming: false);
+            byte* target = gathered.Pointer;
+            for (int i = 0; i < runs; i++)
+            {
+                NativeSegment values = piece.Values(i);
+                CopyKernels.Copy(values.Pointer, target, values.Length, streaming: false);
+                target += values.Length;
+            }
             Send(gathered);
             return;
         }
@@ -102,27 +112,23 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
             Send(piece.Values(i));
     }
 
-    /// <summary>Writes a whole frame.</summary>
-    private static void Gather(MeasuredColumn column, byte* frame, bool streaming)
+    /// <summary>Writes a frame but for its values, which are left to <paramref name="gathering"/>.</summary>
+    private static void Gather(MeasuredColumn column, byte* frame, BulkCopy gathering)
     {
         long start = 0, end = 0;
         foreach (MeasuredPiece piece in column.Pieces)
         {
             new Span<byte>(frame + end, (int)(start - end)).Clear();
             piece.CopyHeadTo(frame + start);
-            Copy(piece, frame + start + piece.HeadBytes, streaming);
+            byte* target = frame + start + piece.HeadBytes;
+            for (int i = 0; i < piece.Runs.Length; i++)
+            {
+                NativeSegment values = piece.Values(i);
+                gathering.Add(values, target);
+                target += values.Length;
+            }
             end = start + piece.Bytes;
             start = piece.ToPiece().NextStart(start);
-        }
-    }
-
-    private static void Copy(MeasuredPiece piece, byte* target, bool streaming)
-    {
-        for (int i = 0; i < piece.Runs.Length; i++)
-        {
-            NativeSegment values = piece.Values(i);
-            CopyKernels.Copy(values.Pointer, target, values.Length, streaming);
-            target += values.Length;
         }
     }
 
