@@ -16,7 +16,7 @@ internal sealed class ClientCounters
     private long _framesAliased;
     private long _leasesOut;
 
-    /// <summary>What all sessions of this process have done with shared memory; requests and frames in messages only a session counts.</summary>
+    /// <summary>What all sessions of this process have done; replies, connections and repeats only a session counts.</summary>
     public static ClientCounters Process { get; } = new();
 
     /// <summary>Requests handed to a connection whole, repeats included.</summary>
@@ -92,6 +92,7 @@ internal sealed class ClientCounters
 
     internal void CountSent(int frames)
     {
+        Whole?.CountSent(frames);
         Interlocked.Increment(ref _requestsSent);
         Interlocked.Add(ref _framesSent, frames);
     }

@@ -39,6 +39,7 @@ internal static unsafe class DiagnosticFunctions
             ("pool_out_bytes", ClientMemory.Pool.OutBytes),
             ("pool_out_buffers", (long)ClientMemory.Pool.OutCount),
             ("pool_kept_bytes", ClientMemory.Pool.KeptBytes),
+            ("client_requests", ClientCounters.Process.RequestsSent),
             ("frames_placed", ClientCounters.Process.FramesPlaced),
             ("frames_moved", ClientCounters.Process.FramesMoved),
             ("bytes_copied", ClientCounters.Process.BytesCopied),

@@ -64,6 +64,9 @@ internal sealed unsafe class TestCoreClient : IDisposable
 
     public HelloReply Hello { get; }
 
+    /// <summary>Whether each request says that all answers before it have come.</summary>
+    public bool Acknowledges { get; set; }
+
     /// <summary>The id of the last request.</summary>
     public ulong LastRequest => _last;
 
@@ -95,7 +98,7 @@ internal sealed unsafe class TestCoreClient : IDisposable
             buffers.Add(buffer);
             message.AddFrame(buffer.Segment);
         }
-        message.Seal(Prelude.Create((ushort)request.Type, ++_last) with { TimeoutMilliseconds = timeout });
+        message.Seal(Prelude.Create((ushort)request.Type, ++_last) with { TimeoutMilliseconds = timeout, Acknowledged = Acknowledges ? _last : 0 });
         TestClient.Send(_channel, message);
         buffers.ForEach(buffer => buffer.Dispose());
     }
