@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from transferqueue.bench.table import COLUMNS, RFC_NAMES, SIZES_HEADS, metadata_rows, rows, sweep_rows
+from transferqueue.bench.table import COLUMNS, RFC_HEADS, SIZES_HEADS, metadata_rows, rows, sweep_rows
 from transferqueue.bench.targets import source
-
-RFC_HEADS = ("columns / rows", "objects", "header bytes", "frames", *(f"{name}, ms" for name in RFC_NAMES[3:]))
 
 
 def markdown(results: Mapping[str, Any]) -> str:

@@ -60,6 +60,12 @@ def put_costs(rows: int, fields: int) -> tuple[int, int]:
     return len(operation.header), 1 + len(frames)
 
 
+def objects_of_put(rows: int, fields: int) -> int:
+    """Blocks of memory that a put of B rows has while it is on its way."""
+    batch, meta = batch_of(rows, fields), BatchMeta(range(rows), ["p"] * rows)
+    return objects_of(lambda: _operations.put(batch, meta))
+
+
 def objects_of(call: Callable[[], Any]) -> int:
     """Blocks of memory that Python has given out for what `call` returns, for as long as that lives."""
     gc.collect()
@@ -84,6 +90,7 @@ def columnar(rows: int, fields: int, quick: bool) -> dict[str, Any]:
     units = [range(unit, rows, UNITS) for unit in range(UNITS)]
     repetitions = repetitions_of(rows, quick)
     return counts(objects_of(lambda: BatchMeta._from_packed(bytes(bytearray(packed)))), header, frames) | {
+        "objects of a put": number(objects_of_put(rows, fields), "objects"),
         "is_ready": figure(timed(lambda: fresh().is_ready, repetitions)),
         "add_fields": figure(timed(lambda: fresh().add_fields(more), repetitions)),
         "chunk": figure(timed(lambda: fresh().chunk(UNITS), repetitions)),

@@ -12,7 +12,9 @@ COLUMNS = ("", "figure", "first", "warm", "p99", "of the yardstick", "peer", "re
 LINES = ("SIZES", "RFC")
 MIN_WIDTH = 150
 SIZES_HEADS = ("batch", "bytes", "memcpy", "put", "get", "get, read, release (x reading)")
-RFC_NAMES = ("objects", "header", "frames", "add_fields", "split over units", "is_ready", "chunk", "concat")
+RFC_COUNTS = ("objects", "objects of a put", "header", "frames")
+RFC_NAMES = (*RFC_COUNTS, "add_fields", "split over units", "is_ready", "chunk", "concat")
+RFC_HEADS = ("columns / rows", *RFC_COUNTS, *(f"{name}, ms" for name in RFC_NAMES[len(RFC_COUNTS) :]))
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -105,8 +107,7 @@ def show(results: Mapping[str, Any]) -> None:
     if "figures" in workloads.get("SIZES", {}):
         print_table(console, "Over sizes (x memcpy)", SIZES_HEADS, list(sweep_rows(workloads["SIZES"]["figures"])))
     if "figures" in workloads.get("RFC", {}):
-        heads = ("columns / rows", "objects", "header bytes", "frames", *(f"{name}, ms" for name in RFC_NAMES[3:]))
-        print_table(console, "Metadata: columns / rows", heads, list(metadata_rows(workloads["RFC"]["figures"])))
+        print_table(console, "Metadata: columns / rows", RFC_HEADS, list(metadata_rows(workloads["RFC"]["figures"])))
     for name, found in workloads.items():
         if "error" in found:
             console.print(f"{name} failed:\n{found['error']}", markup=False, highlight=False)

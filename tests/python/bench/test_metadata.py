@@ -24,6 +24,13 @@ def test_objects_of_a_batch_depend_neither_on_its_rows_nor_on_its_fields(fields)
     assert max(made) < 16
 
 
+@pytest.mark.parametrize("fields", [1, 8, 64])
+def test_objects_of_a_put_depend_on_its_fields_not_on_its_rows(fields):
+    counts = {metadata.objects_of_put(rows, fields) for rows in ROWS}
+    assert max(counts) - min(counts) <= 2  # the interpreter keeps an object more or less
+    assert max(counts) < 16 + 4 * fields
+
+
 def test_row_oriented_metadata_is_an_object_per_cell_and_more():
     def make(rows: int, fields: int) -> RowBatch:
         return RowBatch.make(rows, metadata.names_of(fields), torch.uint8, torch.Size([]))
