@@ -57,14 +57,15 @@ def trajectories(rows: int = 512, longest_prompt: int = 384, longest_response: i
     return TensorDict(fields, batch_size=rows)
 
 
-def row_of(batch: TensorDict, row: int) -> dict[str, Any]:
-    """One row as an agent loop puts it: a dict of tensors and objects."""
-    fields: dict[str, Any] = {}
+def rows_of(batch: TensorDict) -> list[dict[str, Any]]:
+    """The rows as an agent loop puts them: dicts of tensors and objects that share no memory."""
+    columns: dict[str, Any] = {}
     names = [str(name) for name in batch.keys()]  # noqa: SIM118 - a TensorDict iterates over rows
     for name in names:
         column = batch.get(name)
-        fields[name] = column[row].clone() if isinstance(column, torch.Tensor) else column.tolist()[row]
-    return fields
+        is_tensor = isinstance(column, torch.Tensor)
+        columns[name] = [row.clone() for row in column.unbind()] if is_tensor else column.tolist()
+    return [{name: column[row] for name, column in columns.items()} for row in range(len(batch))]
 
 
 def fifteen_fields() -> dict[str, Any]:

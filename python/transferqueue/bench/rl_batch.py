@@ -46,7 +46,7 @@ def one_by_one(quick: bool) -> dict[str, dict[str, Any]]:
     data = batches.trajectories(16, 30, 60) if quick else batches.trajectories()
     repetitions = 3 if quick else 21
     keys, copying = batches.keys_of(len(data)), Copying(column_bytes(data))
-    rows = [(key, batches.row_of(data, row)) for row, key in enumerate(keys)]
+    rows = list(zip(keys, batches.rows_of(data), strict=True))
     random.Random(0).shuffle(rows)  # noqa: S311
 
     def put_rows() -> None:

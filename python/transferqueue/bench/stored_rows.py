@@ -48,16 +48,16 @@ def scan(quick: bool) -> dict[str, dict[str, Any]]:
 
 def growth(quick: bool) -> dict[str, dict[str, Any]]:
     """P13: gets of 256 rows and fetches of 16 out of partitions of 1 k to 1 M rows, in turn; then again after many puts and clears."""
-    sizes, steps = ([1000, 4000], 5) if quick else ([1000, 10_000, 100_000, 1_000_000], 1000)
+    sizes, steps, rounds = ([1000, 4000], 5, 8) if quick else ([1000, 10_000, 100_000, 1_000_000], 1000, 150)
     with own_queue() as tq:
         fill(tq, sizes[0])
-        alone = gets(tq, sizes[:1])[sizes[0]]
+        alone = gets(tq, sizes[:1], rounds)[sizes[0]]
         for rows in sizes[1:]:
             fill(tq, rows)
-        got = gets(tq, sizes)
+        got = gets(tq, sizes, rounds)
         fetched = fetches(tq, sizes)
         age(tq, steps)
-        aged = gets(tq, sizes[:1])[sizes[0]]
+        aged = gets(tq, sizes[:1], rounds)[sizes[0]]
     figures = {"get, 1 k rows alone": figure(microseconds(alone), "us")}
     figures |= {f"get, {rows} rows": figure(microseconds(series), "us") for rows, series in got.items()}
     figures |= {f"fetch, {rows} rows": figure(microseconds(series), "us") for rows, series in fetched.items()}
@@ -81,11 +81,11 @@ def fill(tq: Any, rows: int) -> None:
         tq.kv_batch_put(part, f"p{rows}", rows_of(len(part)))
 
 
-def gets(tq: Any, sizes: list[int]) -> dict[int, Series]:
+def gets(tq: Any, sizes: list[int], rounds: int) -> dict[int, Series]:
     """Times of gets of 256 random rows of each partition, one after the other so that the machine's pace is the same for all."""
     chance = random.Random(0)  # noqa: S311
     samples: dict[int, list[float]] = {rows: [] for rows in sizes}
-    for _ in range(8 if sizes[-1] < CHUNK else 150):
+    for _ in range(rounds):
         for rows in sizes:
             keys = [f"k{row}" for row in chance.sample(range(rows), 256)]
             samples[rows] += timed_quickly(partial(tq.kv_batch_get, keys, f"p{rows}"))
