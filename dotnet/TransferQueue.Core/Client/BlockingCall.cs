@@ -33,7 +33,7 @@ internal sealed class BlockingCall : SteppedCall
     private NativeBuffer? _header;
     private bool _survivesClose;
 
-    /// <summary>Prepares a call; nothing is sent before <see cref="Step"/>.</summary>
+    /// <summary>Prepares a call; nothing is sent before <see cref="SteppedCall.Step"/>.</summary>
     public BlockingCall(ClientSession session, ClientRequest request)
     {
         (_session, _request) = (session, request);
@@ -58,27 +58,6 @@ internal sealed class BlockingCall : SteppedCall
     }
 
     /// <inheritdoc/>
-    public override ClientReply? Step(TimeSpan wait)
-    {
-        ClientReply? reply = null;
-        try
-        {
-            reply = Go(Deadline.Earlier(Deadline.After(wait), _deadline));
-            if (reply is null)
-                return null;
-            End(reply);
-            reply.ViewFrames();
-            return reply;
-        }
-        catch
-        {
-            reply?.Dispose();
-            Dispose();
-            throw;
-        }
-    }
-
-    /// <inheritdoc/>
     public override void Dispose()
     {
         if (_hasEnded)
@@ -87,6 +66,16 @@ internal sealed class BlockingCall : SteppedCall
         // The core may have given a lease, or a loan, of which nobody here knows the number. After the connection's end, so that it gives none later.
         if (_wasSent && (MessageType)_request.Type is MessageType.Get or MessageType.Reserve)
             _session.Memory?.Sender.AddReply(_id);
+    }
+
+    /// <inheritdoc/>
+    protected override ClientReply? Go(TimeSpan wait) => Exchange(Deadline.Earlier(Deadline.After(wait), _deadline));
+
+    /// <inheritdoc/>
+    protected override void Complete(ClientReply reply)
+    {
+        End(reply);
+        reply.ViewFrames();
     }
 
     private void EndExchange()
@@ -100,7 +89,7 @@ internal sealed class BlockingCall : SteppedCall
         _session.Ids.End(_id);
     }
 
-    private ClientReply? Go(Deadline until)
+    private ClientReply? Exchange(Deadline until)
     {
         ObjectDisposedException.ThrowIf(_hasEnded, this);
         while (true)

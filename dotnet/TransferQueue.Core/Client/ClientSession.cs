@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
+using TransferQueue.Columns;
 using TransferQueue.Protocol;
 
 namespace TransferQueue.Client;
@@ -79,7 +80,7 @@ internal sealed class ClientSession : IDisposable
     public SteppedCall Begin(ClientRequest request)
     {
         Check(request);
-        return request.LargestFrameBytes >= PlacedPut.SmallestBytes && Memory is { } memory
+        return request.LargestFrameBytes >= FramePlace.SmallestBytes && Memory is { } memory
             ? new PlacedPut(this, memory, request)
             : new BlockingCall(this, request);
     }
@@ -95,8 +96,8 @@ internal sealed class ClientSession : IDisposable
         if (Memory is not { } memory)
             throw new InvalidArgumentException($"core at {Options.Address}: room in shared memory asked, there is none; it needs a core on this host and TRANSFERQUEUE_SHARED_MEMORY other than 0");
         foreach (long length in lengths)
-            if (length < PlacedPut.SmallestBytes)
-                throw new InvalidArgumentException($"room in shared memory: {length} bytes asked, the least is {PlacedPut.SmallestBytes}; put smaller columns from memory of your own");
+            if (length < FramePlace.SmallestBytes)
+                throw new InvalidArgumentException($"room in shared memory: {length} bytes asked, the least is {FramePlace.SmallestBytes}; put smaller columns from memory of your own");
         return new ReserveCall(this, memory, lengths, timeout);
     }
 
@@ -168,7 +169,7 @@ internal sealed class ClientSession : IDisposable
 
     private bool HasLoans(ClientRequest request)
     {
-        if (request.LargestFrameBytes < PlacedPut.SmallestBytes || Memory is not { } memory)
+        if (request.LargestFrameBytes < FramePlace.SmallestBytes || Memory is not { } memory)
             return false;
         foreach (FrameSegment segment in request.Segments)
             if (memory.Loans.Contains(segment.Bytes.Address, segment.Bytes.Length))

@@ -11,9 +11,6 @@ namespace TransferQueue.Client;
 /// <remarks>One thread at a time. Ends without the core's answer: what was reserved is given back; what was on loan before is so again.</remarks>
 internal sealed class PlacedPut : SteppedCall
 {
-    /// <summary>Bytes from which a frame owns pages, and is placed.</summary>
-    public const long SmallestBytes = ReserveRequest.SmallestBytes;
-
     /// <summary>Bytes that are copied before the caller gets a chance to look up.</summary>
     private const long CopiedPerStep = 256 << 20;
 
@@ -33,7 +30,7 @@ internal sealed class PlacedPut : SteppedCall
     private bool _isPutting;
     private bool _hasEnded;
 
-    /// <summary>Prepares a put; nothing is sent before <see cref="Step"/>.</summary>
+    /// <summary>Prepares a put; nothing is sent before <see cref="SteppedCall.Step"/>.</summary>
     public PlacedPut(ClientSession session, SharedMemory memory, ClientRequest request)
     {
         (_session, _memory, _request) = (session, memory, request);
@@ -47,31 +44,25 @@ internal sealed class PlacedPut : SteppedCall
     }
 
     /// <inheritdoc/>
-    public override ClientReply? Step(TimeSpan wait)
+    public override void Dispose() => End(isAnswered: false);
+
+    /// <inheritdoc/>
+    protected override ClientReply? Go(TimeSpan wait)
     {
         try
         {
-            ClientReply? reply = Go(Deadline.After(wait));
-            if (reply is not null)
-                End(isAnswered: _isPutting);
-            return reply;
+            return Put(Deadline.After(wait));
         }
         catch (DeadlineExceededException)
         {
-            Dispose();
-            throw BlockingCall.Late(_request.Type, _timeout);
-        }
-        catch
-        {
-            Dispose();
-            throw;
+            throw BlockingCall.Late(_request.Type, _timeout); // of the whole, not of one of its exchanges
         }
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => End(isAnswered: false);
+    protected override void Complete(ClientReply reply) => End(isAnswered: _isPutting);
 
-    private ClientReply? Go(Deadline until)
+    private ClientReply? Put(Deadline until)
     {
         ObjectDisposedException.ThrowIf(_hasEnded, this);
         if (!_isPutting && _exchange is { } reserve)
@@ -106,7 +97,7 @@ internal sealed class PlacedPut : SteppedCall
             int count = 0;
             for (; i < _request.Segments.Length && _request.Segments[i].Frame == frame; i++)
                 count++;
-            if (_request.FrameLengths[frame] < SmallestBytes)
+            if (_request.FrameLengths[frame] < FramePlace.SmallestBytes)
                 continue;
             if (count == 1 && _memory.Loans.TryTake(first.Bytes.Address, first.Bytes.Length) is { } loaned)
             {

@@ -24,28 +24,6 @@ internal sealed class ReserveCall : SteppedCall
     }
 
     /// <inheritdoc/>
-    public override ClientReply? Step(TimeSpan wait)
-    {
-        ClientReply? reply = null;
-        try
-        {
-            reply = _call.Step(wait);
-            if (reply is null)
-                return null;
-            if (!reply.IsError)
-                Attach(reply);
-            Dispose();
-            return reply;
-        }
-        catch
-        {
-            reply?.Dispose();
-            Dispose();
-            throw;
-        }
-    }
-
-    /// <inheritdoc/>
     public override void Dispose()
     {
         if (_hasEnded)
@@ -53,6 +31,17 @@ internal sealed class ReserveCall : SteppedCall
         _hasEnded = true;
         _call.Dispose();
         _memory.Release();
+    }
+
+    /// <inheritdoc/>
+    protected override ClientReply? Go(TimeSpan wait) => _call.Step(wait);
+
+    /// <inheritdoc/>
+    protected override void Complete(ClientReply reply)
+    {
+        if (!reply.IsError)
+            Attach(reply);
+        Dispose();
     }
 
     private void Attach(ClientReply reply)

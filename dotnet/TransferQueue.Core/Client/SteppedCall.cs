@@ -8,8 +8,30 @@ internal abstract class SteppedCall : IDisposable
     /// <param name="wait">How long, about.</param>
     /// <returns>The answer, the caller's, which may be an ERROR; null if it is not there yet.</returns>
     /// <exception cref="TransferQueueException">There will be no answer; the call has ended.</exception>
-    public abstract ClientReply? Step(TimeSpan wait);
+    public ClientReply? Step(TimeSpan wait)
+    {
+        ClientReply? reply = null;
+        try
+        {
+            reply = Go(wait);
+            if (reply is not null)
+                Complete(reply);
+            return reply;
+        }
+        catch
+        {
+            reply?.Dispose();
+            Dispose();
+            throw;
+        }
+    }
 
     /// <inheritdoc/>
     public abstract void Dispose();
+
+    /// <summary>Does a step; null if the answer is not there yet.</summary>
+    protected abstract ClientReply? Go(TimeSpan wait);
+
+    /// <summary>The answer is there: makes it fit for the caller, and ends the call.</summary>
+    protected abstract void Complete(ClientReply reply);
 }

@@ -9,6 +9,9 @@ internal static class FramePlace
     /// <summary>The frame is in the message as usual.</summary>
     public const ulong Inline = ulong.MaxValue;
 
+    /// <summary>Bytes from which a frame owns pages, and may be placed.</summary>
+    public const long SmallestBytes = 64 << 10;
+
     /// <summary>Bytes that one segment can have.</summary>
     public const long SegmentBytes = 1L << OffsetBits;
 

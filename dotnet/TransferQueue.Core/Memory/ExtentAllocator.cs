@@ -10,7 +10,7 @@ namespace TransferQueue.Memory;
 internal sealed unsafe class ExtentAllocator : IDisposable
 {
     /// <summary>Extents of at least this many bytes own whole pages.</summary>
-    public const long PageExtentBytes = 64 << 10;
+    public const long PageExtentBytes = FramePlace.SmallestBytes;
 
     /// <summary>Alignment of every extent.</summary>
     public const long AlignmentBytes = ColumnLayout.Alignment;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using TransferQueue.Columns;
 
 namespace TransferQueue.Protocol;
 
@@ -6,9 +7,6 @@ namespace TransferQueue.Protocol;
 /// <param name="Bytes">Bytes of each frame, i64[k]; at least one, at most as many as a message may have frames.</param>
 internal sealed record ReserveRequest(ImmutableArray<long> Bytes) : Request
 {
-    /// <summary>Smaller frames share pages with others and are never placed.</summary>
-    internal const long SmallestBytes = 64 << 10;
-
     private static readonly HeaderKeys Keys = new("bytes");
 
     /// <inheritdoc/>
@@ -23,8 +21,8 @@ internal sealed record ReserveRequest(ImmutableArray<long> Bytes) : Request
             bytes = reader.Numbers<long>(reader.Limits.Frames);
             foreach (long length in bytes)
             {
-                if (length < SmallestBytes)
-                    throw reader.Broken($"a frame of {length} bytes; frames below {SmallestBytes} bytes are sent in the message");
+                if (length < FramePlace.SmallestBytes)
+                    throw reader.Broken($"a frame of {length} bytes; frames below {FramePlace.SmallestBytes} bytes are sent in the message");
                 ProtocolLimits.Check("RESERVE: bytes of a frame", length, reader.Limits.FrameBytes);
             }
             if (bytes.IsEmpty)

@@ -46,7 +46,7 @@ public sealed unsafe class SharedMemoryTests : IDisposable
     [Fact]
     public void ASmallPutAsksForNothing()
     {
-        Put(Frame((int)PlacedPut.SmallestBytes - 1, 1, 0));
+        Put(Frame((int)FramePlace.SmallestBytes - 1, 1, 0));
         Assert.Equal([MessageType.Put], _server.Requests.Select(request => request.Type));
     }
 
