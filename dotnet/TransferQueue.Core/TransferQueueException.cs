@@ -59,6 +59,9 @@ public enum ErrorKind : byte
 
     /// <summary>No .NET runtime; raised in Python only (also ImportError).</summary>
     RuntimeNotFound = 17,
+
+    /// <summary>A user's sampler raised an exception, ended its process or did not answer (Python: also RuntimeError).</summary>
+    Sampler = 18,
 }
 
 /// <summary>The base of every error that TransferQueue raises on purpose.</summary>
@@ -118,6 +121,9 @@ public sealed class AuthenticationException(string message) : TransferQueueExcep
 
 /// <summary>A checkpoint that can't be written or read.</summary>
 public sealed class CheckpointException(string message) : TransferQueueException(ErrorKind.Checkpoint, message);
+
+/// <summary>A user's sampler failed; the message has its traceback.</summary>
+public sealed class SamplerException(string message) : TransferQueueException(ErrorKind.Sampler, message);
 
 /// <summary>Nothing to attach to.</summary>
 public sealed class NotRunningException(string message) : TransferQueueException(ErrorKind.NotRunning, message);

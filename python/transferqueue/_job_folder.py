@@ -11,7 +11,8 @@ folder when the job ends. A keeper that was killed leaves it behind; the next st
 ``core.sock``  requests; the keeper owns the listening socket and hands it to the core
 ``config``     JSON: what the keeper was told
 ``token``      32 random bytes in hex, for TCP
-``log``        what keeper, core and gateway say
+``log``        what keeper, core, gateway and sampler host say
+``sampler``    where a sampler of the user's own was when its process ended
 ============== ============================================================================
 """
 
@@ -90,6 +91,7 @@ class JobFolder:
         self.config = path / "config"
         self.token = path / "token"
         self.log = path / "log"
+        self.sampler_trace = path / "sampler"
         self.crash_log = path.parent / CRASH_LOG_NAME
         if len(os.fsencode(self.keeper_socket)) > _LONGEST_SOCKET_PATH:
             raise InvalidArgumentError(
@@ -197,7 +199,15 @@ class JobFolder:
 
     def clear(self) -> None:
         """Remove everything but the lock, which the caller holds."""
-        for path in (self.keeper_socket, self.core_socket, self.token, self.config, self.log, self.keeper_pid):
+        for path in (
+            self.keeper_socket,
+            self.core_socket,
+            self.token,
+            self.config,
+            self.log,
+            self.sampler_trace,
+            self.keeper_pid,
+        ):
             path.unlink(missing_ok=True)
             path.with_name(path.name + ".new").unlink(missing_ok=True)
 

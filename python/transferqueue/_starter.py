@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from transferqueue import _chosen_sampler
 from transferqueue._attachment import Attachment, KeeperEnding, is_readable
 from transferqueue._job_folder import JobFolder, sweep
 from transferqueue._meeting import ADDRESS_VARIABLE, SERVICE, Job
@@ -39,6 +40,7 @@ COMMANDS = {
     "keeper": command("transferqueue", "serve"),
     "core": command("transferqueue.server.core"),
     "gateway": command("transferqueue.server.gateway"),
+    "sampler": command("transferqueue.server.sampler_host"),
 }
 
 
@@ -211,6 +213,7 @@ def describe(folder: JobFolder, job: Job, options: Options) -> dict[str, Any]:
         "start_timeout_s": sidecar.start_timeout_s,
         "allow_pickle": sidecar.allow_pickle,
         "commands": COMMANDS,
+        "sampler": None if controller.own_sampler is None else _chosen_sampler.pack_sampler(controller.own_sampler),
         "core": {
             "job": job.name,
             "capacity_bytes": sidecar.capacity_bytes,
@@ -218,7 +221,10 @@ def describe(folder: JobFolder, job: Job, options: Options) -> dict[str, Any]:
             "units": storage.num_data_storage_units,
             "polling_mode": controller.polling_mode,
             "sampler": controller.sampler,
-            "sampler_arguments": dict(controller.sampler_arguments),
+            "sampler_arguments": dict(controller.sampler_arguments) if controller.own_sampler is None else {},
+            "sampler_hosted": controller.own_sampler is not None,
+            "sampler_timeout_s": sidecar.sampler_timeout_s,
+            "sampler_trace": str(folder.sampler_trace),
             "pre_allocate": options.pre_allocated_rows,
         },
     }

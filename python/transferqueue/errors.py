@@ -19,6 +19,7 @@
     ├── AuthenticationError       (PermissionError)
     ├── CheckpointError           (ValueError, RuntimeError)
     │   └── CheckpointNotFoundError (FileNotFoundError; in Python only)
+    ├── SamplerError              (RuntimeError)
     ├── NotRunningError           (RuntimeError)
     └── RuntimeNotFoundError      (ImportError)
 
@@ -47,6 +48,7 @@ __all__ = [
     "ProtocolError",
     "ProtocolVersionError",
     "RuntimeNotFoundError",
+    "SamplerError",
     "SchemaMismatchError",
     "StaleBatchError",
     "StorageFullError",
@@ -144,6 +146,10 @@ class NotRunningError(TransferQueueError, RuntimeError):
     """Nothing to attach to: no core is running for this job."""
 
 
+class SamplerError(TransferQueueError, RuntimeError):
+    """A sampler of the user's own raised an exception, ended its process or took too long; the message has its traceback."""
+
+
 class RuntimeNotFoundError(TransferQueueError, ImportError):
     """No .NET runtime of the version that the core needs."""
 
@@ -168,4 +174,5 @@ ERRORS_BY_KIND: dict[int, type[TransferQueueError]] = {
     15: CheckpointError,
     16: NotRunningError,
     17: RuntimeNotFoundError,
+    18: SamplerError,
 }

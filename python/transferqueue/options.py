@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from transferqueue._chosen_sampler import describe_sampler
+from transferqueue._chosen_sampler import ChosenSampler, choose_sampler
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 
 logger = logging.getLogger("transferqueue.options")
@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
         "start_timeout_s": 60.0,
         "log_file": None,
         "token_file": None,
+        "sampler_timeout_s": 10.0,
     },
 }
 
@@ -50,15 +51,19 @@ class ControllerOptions:
     Parameters
     ----------
     sampler
-        Name of the sampler; default SequentialSampler. In a configuration also one of our classes, or an instance.
+        Name of the sampler; default SequentialSampler. In a configuration also ``"module:Class"``, a class that derives
+        from ``BaseSampler``, or an instance.
     sampler_arguments
         The sampler's constructor arguments; default: none. Those of an instance are its public attributes.
+    own_sampler
+        The sampler, if it is none of the core's; default None. It is pickled for the process that runs it.
     polling_mode
         A fetch that finds too few rows returns an empty batch at once (True), or waits (False, the default).
     """
 
     sampler: str = "SequentialSampler"
     sampler_arguments: Mapping[str, Any] = field(default_factory=dict)
+    own_sampler: ChosenSampler | None = None
     polling_mode: bool = False
 
 
@@ -125,6 +130,8 @@ class SidecarOptions:
         Seconds that ``init`` waits for a sidecar to be ready, > 0; default 60.
     log_file
         The sidecar appends its log here, and the file stays; default None: a file that goes with the sidecar.
+    sampler_timeout_s
+        Seconds that a sampler of the user's own may take for one batch, > 0; default 10. Then its process is ended.
     token_file
         File with the job's token in hex, for TCP; default None: the environment variable ``TRANSFERQUEUE_TOKEN``.
     """
@@ -140,9 +147,10 @@ class SidecarOptions:
     start_timeout_s: float = 60.0
     log_file: str | None = None
     token_file: str | None = None
+    sampler_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("capacity_bytes", "timeout_s", "connect_timeout_s", "start_timeout_s"):
+        for name in ("capacity_bytes", "timeout_s", "connect_timeout_s", "start_timeout_s", "sampler_timeout_s"):
             require_positive(f"transferqueue.{name}", getattr(self, name))
         if self.listen is not None and not self.listen.startswith("tcp://"):
             raise InvalidArgumentError(f"transferqueue.listen: {self.listen!r} is not of the form tcp://host:port")
@@ -189,11 +197,18 @@ class Options:
         conf = require_mapping("conf", conf)
         backend = require_mapping("backend", conf.get("backend"))
         warn_of_other_backend(backend)
+        controller = read_controller(require_mapping("controller", conf.get("controller")))
+        sidecar = read_section(SidecarOptions, "transferqueue", conf.get("transferqueue"))
+        if controller.own_sampler is not None and not sidecar.allow_pickle:
+            raise InvalidArgumentError(
+                f"controller.sampler: {controller.sampler} is code of your own, which would have to be pickled; "
+                "transferqueue.allow_pickle is false: take one of the core's samplers"
+            )
         return cls(
-            controller=read_controller(require_mapping("controller", conf.get("controller"))),
+            controller=controller,
             storage=read_section(StorageOptions, "backend.SimpleStorage", backend.get("SimpleStorage")),
             metrics=read_section(MetricsOptions, "metrics", conf.get("metrics")),
-            sidecar=read_section(SidecarOptions, "transferqueue", conf.get("transferqueue")),
+            sidecar=sidecar,
             pre_allocated_rows=read_pre_allocated_rows(os.environ if environment is None else environment),
         )
 
@@ -246,11 +261,12 @@ def read_controller(section: Mapping[str, Any]) -> ControllerOptions:
     """Read the section ``controller``; a sampler may be a name, one of our classes or an instance of one."""
     sampler = section.get("sampler")
     given = require_mapping("controller.sampler_arguments", section.get("sampler_arguments"))
-    name, arguments = describe_sampler("SequentialSampler" if sampler is None else sampler, given)
+    chosen = choose_sampler("SequentialSampler" if sampler is None else sampler, given)
     polling_mode = section.get("polling_mode")
     return ControllerOptions(
-        sampler=name,
-        sampler_arguments=arguments,
+        sampler=chosen.name,
+        sampler_arguments=chosen.arguments,
+        own_sampler=None if chosen.own is None else chosen,
         polling_mode=False if polling_mode is None else read_bool("controller.polling_mode", polling_mode),
     )
 

@@ -89,7 +89,7 @@ internal sealed partial class Controller
             if (lacking > 0)
                 missing.Append(missing.Length == 0 ? "; missing: " : ", ").Append($"{name} ×{lacking}");
         }
-        if (missing.Length == 0)
+        if (missing.Length == 0 && !IsSamplerHosted)
             missing.Append($"; the sampler {_sampler.Name} found no batch in them, it needs {_sampler.Needs}");
         return new NotReadyException($"{head}{ready} of {query.BatchSize} rows ready{missing}");
     }

@@ -15,7 +15,9 @@ internal sealed partial class CoreHandler
         if (request.Task is null)
             throw new InvalidArgumentException($"partition '{request.Partition}': a fetch without a task; name the task that consumes the rows");
         var query = new FetchQuery(request.Partition, request.Task, request.Fields, request.BatchSize ?? 0, request.Sampling ?? default);
-        if (_machine.TryFetch(query, out var meta))
+        if (_controller.IsSamplerHosted)
+            FetchFromHost(call, query, deadline);
+        else if (_machine.TryFetch(query, out var meta))
             Finish(call, Batch(meta));
         else if (_options.PollingMode)
             Finish(call, Batch(Columns.BatchMeta.Empty));
@@ -25,6 +27,15 @@ internal sealed partial class CoreHandler
 
     /// <summary>Answers the fetches that a change satisfied, or whose deadline came.</summary>
     private void AnswerWoken()
+    {
+        SendWoken();
+        if (!_controller.IsSamplerHosted)
+            return;
+        AskSampler();
+        SendWoken();
+    }
+
+    private void SendWoken()
     {
         while (_machine.TryTakeWoken(out WokenFetch? woken))
         {
@@ -44,7 +55,7 @@ internal sealed partial class CoreHandler
             _machine.Expire(now);
             AnswerWoken();
         }
-        return _machine.NextDeadline ?? long.MaxValue;
+        return Math.Min(_machine.NextDeadline ?? long.MaxValue, ExpireQuestion(now));
     }
 
     /// <summary>A consumer that has gone waits no more: rows would be consumed for nobody.</summary>

@@ -22,13 +22,20 @@ internal sealed partial class CoreHandler
             RetrieveMetaRequest create => Batch(_machine.RetrieveMeta(create.Partition, create.Keys, create: true)),
             ClearKeysRequest clear => new RowsReply(_machine.Apply(new ClearKeysRecord(clear.Partition, clear.Keys))),
             ClearRowsRequest clear => new RowsReply(_machine.Apply(new ClearRowsRecord(clear.Selection))),
-            ClearPartitionRequest clear => new FoundReply(_machine.Apply(new ClearPartitionRecord(clear.Partition))),
+            ClearPartitionRequest clear => Cleared(clear.Partition),
             SetTagsRequest tags => Tagged(tags),
             ResetConsumptionRequest reset => new FoundReply(_machine.Apply(new ResetConsumptionRecord(reset.Partition, reset.Task))),
             _ => throw new InvalidOperationException($"core: no change for a request of type {request.Type}"),
         };
         AnswerWoken();
         return reply;
+    }
+
+    private FoundReply Cleared(string partition)
+    {
+        bool found = _machine.Apply(new ClearPartitionRecord(partition));
+        ForgetSamples(partition);
+        return new FoundReply(found);
     }
 
     /// <summary>Answers a request that changes nothing.</summary>
@@ -42,6 +49,8 @@ internal sealed partial class CoreHandler
             Pin(connection, prelude.RequestId, session.Client, pin);
         else if (request is ReleaseRequest release)
             Send(connection, prelude.RequestId, Release(session.Client, release));
+        else if (request is SamplerTurnRequest turn)
+            TakeTurn(connection, prelude.RequestId, turn);
         else
             Send(connection, prelude.RequestId, request is HelloRequest hello ? Hello(connection, session, hello) : Look(request));
     }
@@ -59,6 +68,7 @@ internal sealed partial class CoreHandler
         ConsumptionStatusRequest { Check: true } status => new CheckReply(_controller.IsConsumed(status.Partition, status.Task)),
         ProductionStatusRequest status => Status(_controller.ProductionStatus(status.Partition, status.Fields)),
         ConsumptionStatusRequest status => Status(_controller.ConsumptionStatus(status.Partition, status.Task)),
+        TagsRequest tags => new TagsReply(_controller.TagsOf(tags.Partition, tags.Indexes)),
         PartitionsRequest => new PartitionsReply([.. _controller.Partitions.Select(partition => partition.Name)]),
         StatsRequest => new StatsReply(Stats()),
         _ => throw new ProtocolException($"core: a request of type {request.Type} has no meaning here"),

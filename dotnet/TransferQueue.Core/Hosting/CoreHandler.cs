@@ -76,6 +76,7 @@ internal sealed partial class CoreHandler : IServerHandler
         var session = (ClientSession)connection.State!;
         DropWaiters(connection);
         DropRoomWaiters(connection);
+        SamplerGone(connection);
         if (session.IsGreeted)
             _answers.Disconnect(session.Client);
         if (session.IsShared)

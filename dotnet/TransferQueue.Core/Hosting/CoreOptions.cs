@@ -33,6 +33,18 @@ internal sealed record CoreOptions
     /// <summary>What the sampler's constructor gets, by name. Default: nothing.</summary>
     public ImmutableDictionary<string, int> SamplerArguments { get; init; } = ImmutableDictionary<string, int>.Empty;
 
+    /// <summary>Whether the sampler is a user's own and runs in the sampler's process. Default false.</summary>
+    public bool IsSamplerHosted { get; init; }
+
+    /// <summary>What the sampler's process must know to be let in; empty: none is.</summary>
+    public ImmutableArray<byte> SamplerToken { get; init; } = [];
+
+    /// <summary>How long a user's sampler may take for one batch. Default 10 s.</summary>
+    public TimeSpan SamplerTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>The file with the last words of the sampler's process; empty: none.</summary>
+    public string SamplerTrace { get; init; } = "";
+
     /// <summary>Rows that a new partition has from the start. Default 0.</summary>
     public int PreAllocate { get; init; }
 
@@ -65,6 +77,10 @@ internal sealed record CoreOptions
             case "sampler": return this with { Sampler = reader.ReadString() ?? "" };
             case "sampler_arguments": return this with { SamplerArguments = ReadArguments(ref reader) };
             case "shared_memory": return this with { SharedMemory = reader.ReadBoolean() };
+            case "sampler_hosted": return this with { IsSamplerHosted = reader.ReadBoolean() };
+            case "sampler_token": return this with { SamplerToken = OptionsReader.Bytes(ref reader) };
+            case "sampler_timeout_s": return this with { SamplerTimeout = TimeSpan.FromSeconds(reader.ReadDouble()) };
+            case "sampler_trace": return this with { SamplerTrace = reader.ReadString() ?? "" };
             case "pre_allocate": return this with { PreAllocate = reader.ReadInt32() };
             default: throw OptionsReader.Unknown("serve_core", key);
         }
@@ -91,6 +107,8 @@ internal sealed record CoreOptions
             throw new InvalidArgumentException($"serve_core: units is {Units}; it must be 1 or more");
         if (CapacityBytes is <= 0)
             throw new InvalidArgumentException($"serve_core: capacity_bytes is {CapacityBytes}; it must be 1 or more");
+        if (SamplerTimeout <= TimeSpan.Zero)
+            throw new InvalidArgumentException($"serve_core: sampler_timeout_s is {SamplerTimeout.TotalSeconds}; it must be more than 0");
         if (TotalRows is <= 0)
             throw new InvalidArgumentException($"serve_core: total_rows is {TotalRows}; it must be 1 or more");
         return this;

@@ -25,7 +25,7 @@ internal sealed class CoreServer : IRunningServer
         _grower = new ArenaGrower(allocator, action => _loop!.Post(action));
         var storage = new StorageManager(
             [new StorageUnit(allocator, _grower)], scratch, new StorageOptions { RowCapacity = options.TotalRows });
-        var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate }, BuiltInSamplers.Get(options.Sampler, options.SamplerArguments));
+        var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate }, Sampler(options));
         var handler = new CoreHandler(options, controller, storage, new StateMachine(controller, storage));
         var limits = TransportLimits.Default with { PayloadBytes = storage.CapacityBytes };
         _loop = new ServerLoop(new ServerLoopOptions { ListenFd = options.ListenFd, Limits = limits }, handler);
@@ -36,6 +36,9 @@ internal sealed class CoreServer : IRunningServer
             CoreLog.Note($"memory: the capacity is {storage.CapacityBytes >> 20} MiB, the machine or the container can spare {free >> 20} MiB now; puts beyond that will wait and fail");
         CoreLog.Note($"serving job '{options.Job}': {storage.CapacityBytes >> 20} MiB for columns, rows {options.TotalRows?.ToString() ?? "without limit"}");
     }
+
+    private static ISampler Sampler(CoreOptions options) =>
+        options.IsSamplerHosted ? new HostedSampler(options.Sampler) : BuiltInSamplers.Get(options.Sampler, options.SamplerArguments);
 
     /// <summary>Starts a core.</summary>
     /// <param name="options">The packed map that <see cref="CoreOptions.Read"/> reads.</param>

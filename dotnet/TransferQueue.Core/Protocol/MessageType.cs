@@ -57,6 +57,9 @@ internal enum MessageType : ushort
     /// <summary>Counters.</summary>
     Stats = 24,
 
+    /// <summary>Tags of some rows.</summary>
+    Tags = 25,
+
     /// <summary>The segments of shared memory, with their files.</summary>
     Memory = 30,
 
@@ -68,6 +71,9 @@ internal enum MessageType : ushort
 
     /// <summary>Keeps leases as long as somebody has a pipe's end.</summary>
     Pin = 33,
+
+    /// <summary>The sampler's process answers a question and waits for the next.</summary>
+    SamplerTurn = 40,
 
     /// <summary>A reply: done.</summary>
     Ok = 100,

@@ -61,6 +61,8 @@ internal abstract record Request
         MessageType.ResetConsumption => ResetConsumptionRequest.Read(ref reader),
         MessageType.Partitions => PartitionsRequest.Read(ref reader),
         MessageType.Stats => StatsRequest.Read(ref reader),
+        MessageType.Tags => TagsRequest.Read(ref reader),
+        MessageType.SamplerTurn => SamplerTurnRequest.Read(ref reader),
         MessageType.Memory => MemoryRequest.Read(ref reader),
         MessageType.Reserve => ReserveRequest.Read(ref reader),
         MessageType.Release => ReleaseRequest.Read(ref reader),

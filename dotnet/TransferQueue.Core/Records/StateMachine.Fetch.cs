@@ -43,10 +43,13 @@ internal sealed partial class StateMachine
     /// <param name="query">What it wants.</param>
     /// <param name="deadline">When it gives up, in milliseconds of the caller's clock.</param>
     /// <param name="owner">Whom the answer is for.</param>
-    public Waiter Park(FetchQuery query, long deadline, object? owner)
+    /// <param name="waits">False: it waits only for the word of a sampler elsewhere.</param>
+    public Waiter Park(FetchQuery query, long deadline, object? owner, bool waits = true)
     {
-        Waiter waiter = new(query, deadline, owner);
+        Waiter waiter = new(query, deadline, owner, waits);
         _waiters.Add(waiter);
+        if (Controller.IsSamplerHosted)
+            AskLater(waiter);
         return waiter;
     }
 
@@ -57,7 +60,7 @@ internal sealed partial class StateMachine
     public void Expire(long now)
     {
         foreach (Waiter waiter in _waiters.TakeExpired(now))
-            _woken.Enqueue(new WokenFetch(waiter, null, Controller.NotReady(waiter.Query)));
+            _woken.Enqueue(new WokenFetch(waiter, null, NotReady(waiter)));
     }
 
     /// <summary>Takes an answer for a fetch that waited. To be called until false after every change and every <see cref="Expire"/>.</summary>
@@ -84,6 +87,11 @@ internal sealed partial class StateMachine
 
     private void Serve(Waiter waiter)
     {
+        if (Controller.IsSamplerHosted)
+        {
+            AskLater(waiter);
+            return;
+        }
         try
         {
             if (!TryFetch(waiter.Query, out BatchMeta? meta))

@@ -21,6 +21,8 @@ def start(
         "keeper_fd": arguments.memory_fd,
         **{name: value for name, value in config["core"].items() if value is not None},
     }
+    if config["sampler"] is not None:
+        options["sampler_token"] = bytes.fromhex(folder.token.read_text(encoding="ascii"))
     return _core.serve_core(options), {"address": folder.address}
 
 

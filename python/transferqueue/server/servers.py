@@ -1,4 +1,4 @@
-"""The keeper's children: the core, and a gateway where TCP is wanted."""
+"""The keeper's children: the core; a gateway where TCP is wanted; a sampler host where a user's own sampler is set."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from transferqueue._job_folder import JobFolder
 from transferqueue.server.child import FAILED, READY, STARTING, Child
 from transferqueue.server.kept_memory import KeptMemory
 from transferqueue.server.loop import ENDS, MESSAGES, Loop
+from transferqueue.server.renewed import RenewedChild
 
 STOP_TIMEOUT_S = 5.0
-FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 30.0
-#: After a gateway that served as long as this, the next one starts with the first backoff again.
-CALM_S = 60.0
+#: A port may be taken for long; fetches wait for a sampler host.
+GATEWAY_BACKOFF_S, SAMPLER_BACKOFF_S = 30.0, 2.0
 
 logger = logging.getLogger("transferqueue.keeper")
 
 
 class Servers:
-    """Starts the core, then the gateway; starts a gateway that died again.
+    """Starts the core, then the others; starts one of those that died again.
 
     Parameters
     ----------
@@ -34,7 +33,7 @@ class Servers:
     became_ready
         Called once, when all that is wanted serves.
     failed
-        Called with the reason when the core, or the first gateway, can't serve.
+        Called with the reason when the core, or the first of another, can't serve.
     """
 
     def __init__(
@@ -52,11 +51,9 @@ class Servers:
         self._failed = failed
         self._memory = KeptMemory()
         self._core: Child | None = None
-        self._gateway: Child | None = None
-        self._gateway_started = 0.0
-        #: When to start the gateway again; None: not planned.
-        self._gateway_due: float | None = None
-        self._backoff_s = FIRST_BACKOFF_S
+        self._gateway = self._renewed("gateway", "gateway", GATEWAY_BACKOFF_S) if config["listen"] else None
+        sampler = self._renewed("sampler host", "sampler", SAMPLER_BACKOFF_S) if config["sampler"] else None
+        self._others = [other for other in (self._gateway, sampler) if other is not None]
         #: Up to when all must serve; None: all do.
         self._start_deadline: float | None = None
 
@@ -69,70 +66,80 @@ class Servers:
             passed = {"--listen-fd": listener.fileno(), "--memory-fd": theirs.fileno()}
             self._core = Child.start("core", self._config["commands"]["core"], self._folder.path, passed)
         self._loop.watch(memory, MESSAGES, lambda: self._keep(memory))
-        self._watch(self._core, self._core_ended)
+        self._loop.watch(self._core.control, MESSAGES, self._hear_core)
+        self._loop.watch(self._core.pidfd, ENDS, self._core_ended)
 
     @property
     def pids(self) -> dict[str, int]:
         """Process ids, by name."""
-        return {child.name: child.pid for child in (self._core, self._gateway) if child is not None}
+        children = [self._core, *(other.child for other in self._others)]
+        return {child.name: child.pid for child in children if child is not None}
 
     @property
     def tcp_address(self) -> str | None:
         """The gateway's address; None without one."""
-        return self._gateway.answer.get("address") if self._gateway is not None else None
+        gateway = self._gateway.child if self._gateway is not None else None
+        return gateway.answer.get("address") if gateway is not None else None
 
     def deadline(self) -> float | None:
         """When `check` has something to do, on the clock ``time.monotonic()``; None: never."""
-        times = [moment for moment in (self._start_deadline, self._gateway_due) if moment is not None]
+        times = [
+            moment for moment in (self._start_deadline, *(other.due for other in self._others)) if moment is not None
+        ]
         return min(times, default=None)
 
     def check(self, now: float) -> None:
         """Do what is due."""
         if self._start_deadline is not None and now > self._start_deadline:
             core_serves = self._core is not None and self._core.state == READY
-            missing = "gateway" if core_serves else "core"
-            self._failed(f"the {missing} is not ready after {self._config['start_timeout_s']:g} s")
-        if self._gateway_due is not None and now >= self._gateway_due:
-            self._start_gateway()
+            missing = [other.name for other in self._others if not other.serves] if core_serves else ["core"]
+            self._failed(f"the {missing[0]} is not ready after {self._config['start_timeout_s']:g} s")
+        for other in self._others:
+            other.check(now)
 
     def end(self) -> None:
         """End all: SIGTERM, after `STOP_TIMEOUT_S` SIGKILL."""
-        children = [child for child in (self._gateway, self._core) if child is not None]
+        children = [child for child in (*(other.child for other in self._others), self._core) if child is not None]
         for child in children:
             child.ask_to_end()
         for child in children:
             if not child.end(STOP_TIMEOUT_S):
                 logger.warning("%s %d did not end in %g s: killed", child.name, child.pid, STOP_TIMEOUT_S)
 
+    def _renewed(self, name: str, command: str, longest_backoff_s: float) -> RenewedChild:
+        return RenewedChild(
+            name,
+            self._config["commands"][command],
+            self._folder.path,
+            self._loop,
+            self._check_ready,
+            self._failed,
+            longest_backoff_s,
+        )
+
     def _keep(self, memory: socket.socket) -> None:
         if not self._memory.take(memory):
             self._loop.forget(memory)
             memory.close()
 
-    def _start_gateway(self) -> None:
-        self._gateway_due = None
-        self._gateway_started = time.monotonic()
-        self._gateway = Child.start("gateway", self._config["commands"]["gateway"], self._folder.path, {})
-        self._watch(self._gateway, self._gateway_ended)
-
-    def _watch(self, child: Child, ended: Callable[[], None]) -> None:
-        self._loop.watch(child.control, MESSAGES, lambda: self._hear(child))
-        self._loop.watch(child.pidfd, ENDS, ended)
-
-    def _hear(self, child: Child) -> None:
-        before = child.state
-        if not child.read_answer():
-            self._loop.forget(child.control)
-        if before != STARTING or child.state == STARTING:
+    def _hear_core(self) -> None:
+        core = self._core
+        assert core is not None
+        before = core.state
+        if not core.read_answer():
+            self._loop.forget(core.control)
+        if before != STARTING or core.state == STARTING:
             return
-        logger.info("%s %d: %s", child.name, child.pid, child.answer or child.error)
-        if self._start_deadline is None:
+        logger.info("core %d: %s", core.pid, core.answer or core.error)
+        if core.state == FAILED:
+            self._failed(f"the core could not start: {core.error}")
             return
-        if child.state == FAILED:
-            self._failed(f"the {child.name} could not start: {child.error}")
-        elif child is self._core and self._config["listen"]:
-            self._start_gateway()
-        else:
+        for other in self._others:
+            other.start()
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        if self._start_deadline is not None and all(other.serves for other in self._others):
             self._start_deadline = None
             self._became_ready()
 
@@ -140,20 +147,3 @@ class Servers:
         # A keeper that starts the core again does it here: the socket and the memory are still in its hands.
         assert self._core is not None
         self._failed(self._core.describe_end())
-
-    def _gateway_ended(self) -> None:
-        gateway, self._gateway = self._gateway, None
-        assert gateway is not None
-        end = gateway.describe_end()
-        self._loop.forget(gateway.pidfd)
-        self._loop.forget(gateway.control)
-        gateway.end(0)
-        if self._start_deadline is not None:
-            self._failed(end)
-            return
-        now = time.monotonic()
-        if now - self._gateway_started > CALM_S:
-            self._backoff_s = FIRST_BACKOFF_S
-        logger.error("%s; starting it again in %g s", end, self._backoff_s)
-        self._gateway_due = now + self._backoff_s
-        self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)

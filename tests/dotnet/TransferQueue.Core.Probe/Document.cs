@@ -49,6 +49,8 @@ internal sealed record Document(ushort Type, long[] Frames, byte[] Header)
         MessageType.ConsumptionStatus => CheckReply.Read(Header), // the reply to a check; both requests have both
         MessageType.Partitions => PartitionsReply.Read(Header),
         MessageType.Stats => StatsReply.Read(Header),
+        MessageType.Tags => TagsReply.Read(Header),
+        MessageType.SamplerTurn => SamplerTurnReply.Read(Header),
         MessageType.Memory => MemoryReply.Read(Header),
         MessageType.Reserve => ReserveReply.Read(Header),
         _ => OkReply.Read(Header),

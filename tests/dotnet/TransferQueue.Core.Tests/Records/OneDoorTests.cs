@@ -28,9 +28,9 @@ public sealed partial class OneDoorTests
         // The controller's other methods look or plan; this list is the reviewed one.
         string[] expected =
         [
-            "Check", "CommonFields", "ConsumptionStatus", "FetchedMeta", "Find", "ForceFetch", "InsertMeta", "IsConsumed", "IsProduced", "KeysMeta", "List", "NotReady", "Pick",
+            "Accept", "Check", "CommonFields", "ConsumptionStatus", "FetchedMeta", "Find", "ForceFetch", "InsertMeta", "IsConsumed", "IsProduced", "KeysMeta", "List", "NotReady", "Offer", "Pick",
             "PlanClearKeys", "PlanClearRows", "PlanConsume", "PlanPut", "PlanReadKeys", "PlanReadRows", "PlanRows", "PlanTags", "ProductionStatus",
-            "PutMeta", "RetrieveKeys", "Tags",
+            "PutMeta", "RetrieveKeys", "Tags", "TagsOf",
         ];
         Assert.Equal(expected, Methods(typeof(Controller)).Where(name => !name.StartsWith("Commit", StringComparison.Ordinal)));
         Assert.Contains("CommitPut", Methods(typeof(Controller)));
