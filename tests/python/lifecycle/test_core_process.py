@@ -24,7 +24,7 @@ def put(key):
     connection.call(PUT, msgpack.packb({**row, "columns": [], "want": "none"}), (), 20.0)
 def keys():
     reply = connection.call(LIST, msgpack.packb({"partition": "p"}), (), 20.0)
-    return sorted(key for _, _, keys, _ in msgpack.unpackb(reply.header)["partitions"] for key in keys["k"].decode().split("\\0"))
+    return sorted(key for _, _, keys, *_ in msgpack.unpackb(reply.header)["partitions"] for key in keys["k"].decode().split("\\0"))
 """
 
 
