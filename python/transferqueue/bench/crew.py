@@ -12,7 +12,7 @@ from typing import Any
 
 #: What a caller of the queue has imported anyway.
 PRELOADED = ["torch", "tensordict", "numpy"]
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 
 
 class WorkerError(RuntimeError):

@@ -15,7 +15,7 @@ from transferqueue.bench.row_model import RowBatch
 from transferqueue.bench.series import figure, number, timed
 
 UNITS = 4
-#: Cells up to which the row-oriented model is sane to make: about 2 s and 0.3 GB.
+#: Cells up to which the row-oriented model is sane to make: 2 s and 0.3 GB.
 MOST_CELLS = 1 << 20
 FULL = ([64, 1024, 16_384, 131_072, 1 << 20], [1, 8, 64])
 QUICK = ([64, 256], [1, 8])

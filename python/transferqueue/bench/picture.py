@@ -107,7 +107,10 @@ def finish_lines(axes: Any, title: str, below: str, corner: str) -> None:
         return
     axes.set(xscale="log", yscale="log")
     axes.grid(which="major", alpha=0.3)
-    axes.legend(frameon=True, framealpha=0.8, edgecolor="none", loc=corner, fontsize=7.5)
+    if corner == "upper left":
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend above the lines
+    axes.legend(frameon=False, loc=corner, ncols=1 if corner == "lower right" else 2, fontsize=7.5)
 
 
 def speed(size: int, ms: float) -> float:
@@ -121,12 +124,13 @@ def draw_calls(axes: Any, workloads: Mapping[str, Mapping[str, Any]]) -> None:
     for place, (workload, name, _, scale) in enumerate(found):
         value = workloads[workload][name]["median"] * scale
         axes.barh(place, value, color=BLUE, label="here" if place == 0 else None)
-        axes.text(value * 1.15, place, f"{value:.3g} ms", va="center", fontsize=8)
         peer = target_of(workload, name).get("peer")
         if peer:
             label = "peer (measured at another time)" if place == 0 else None
             axes.plot([each * scale for each in peer], [place] * 2, color=ORANGE, marker="|", linewidth=3, label=label)
-    axes.set_yticks(range(len(found)), [label for _, _, label, _ in found])
+    values = [workloads[workload][name]["median"] * scale for workload, name, _, scale in found]
+    names = [f"{call[2]}: {value:.2g} ms" for call, value in zip(found, values, strict=True)]
+    axes.set_yticks(range(len(found)), names)
     axes.invert_yaxis()
     axes.set(xlabel="ms, warm median", title="Time of a call, ms")
     if found:
