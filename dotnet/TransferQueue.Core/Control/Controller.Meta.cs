@@ -6,6 +6,8 @@ namespace TransferQueue.Control;
 
 internal sealed partial class Controller
 {
+    private static readonly byte[] EmptyTag = TagCodec.Empty.ToArray();
+
     /// <summary>The batch of rows that are ready in all fields of a fetch.</summary>
     public BatchMeta FetchedMeta(IReadOnlyList<FoundRows> rows, ImmutableArray<string> fields) => Meta(rows, Sorted(fields), Filled(rows, 1));
 
@@ -47,13 +49,26 @@ internal sealed partial class Controller
     /// <summary>The rows' tags, packed back to back.</summary>
     public static ReadOnlyMemory<byte> Tags(IReadOnlyList<FoundRows> rows)
     {
-        MemoryStream tags = new();
+        if (rows is [{ Slots: [int one] } only])
+            return only.Partition.Tag(one) ?? EmptyTag;
+        long bytes = 0;
         foreach (FoundRows part in rows)
         {
             foreach (int slot in part.Slots)
-                tags.Write(part.Partition.Tag(slot) ?? TagCodec.Empty);
+                bytes += part.Partition.Tag(slot)?.Length ?? TagCodec.Empty.Length;
         }
-        return tags.GetBuffer().AsMemory(0, (int)tags.Length);
+        byte[] tags = new byte[bytes];
+        Span<byte> rest = tags;
+        foreach (FoundRows part in rows)
+        {
+            foreach (int slot in part.Slots)
+            {
+                ReadOnlySpan<byte> tag = part.Partition.Tag(slot) ?? EmptyTag;
+                tag.CopyTo(rest);
+                rest = rest[tag.Length..];
+            }
+        }
+        return tags;
     }
 
     private BatchMeta Meta(IReadOnlyList<FoundRows> rows, string[] fields, ImmutableArray<sbyte> status) =>

@@ -18,8 +18,10 @@ internal sealed partial class Controller
         {
             if (part.Partition is { } partition)
                 CheckSchema(partition, spec);
-            if (!spec.Columns.IsEmpty)
-                gained += part.Slots.Count(slot => slot < 0 || !part.Partition!.Stored[slot]);
+            if (spec.Columns.IsEmpty)
+                continue;
+            foreach (int slot in part.Slots)
+                gained += slot < 0 || !part.Partition!.Stored[slot] ? 1 : 0;
         }
         return new PutPlan(spec, parts, gained);
     }
@@ -30,22 +32,33 @@ internal sealed partial class Controller
     internal FoundRows[] CommitPut(PutPlan plan, List<StoredColumn> released)
     {
         FoundRows[] rows = CommitRows(plan.Parts, plan.Spec.Rows);
-        (string Name, BlockSlice[] Slices)[] columns = [.. plan.Spec.Columns.Select(column => (column.Name, Blocks(column)))];
+        if (!plan.Spec.Columns.IsEmpty)
+            CommitColumns(rows, plan.Spec.Columns, released);
+        foreach (FoundRows part in rows)
+            CommitTags(part, plan.Spec.Tags, replace: false);
+        return rows;
+    }
+
+    private static void CommitColumns(FoundRows[] rows, ImmutableArray<PutColumn> columns, List<StoredColumn> released)
+    {
+        var blocks = new BlockSlice[columns.Length][];
+        for (int i = 0; i < blocks.Length; i++)
+            blocks[i] = Blocks(columns[i]);
         foreach (FoundRows part in rows)
         {
             List<SlotRun> runs = SlotRun.Of(part.Slots, part.First);
-            foreach (var (name, slices) in columns)
-                part.Partition.AssignColumn(name, slices, runs, released);
-            if (columns.Length > 0)
-                part.Partition.MarkStored(runs);
-            CommitTags(part, plan.Spec.Tags, replace: false);
+            for (int i = 0; i < blocks.Length; i++)
+                part.Partition.AssignColumn(columns[i].Name, blocks[i], runs, released);
+            part.Partition.MarkStored(runs);
         }
-        foreach (BlockSlice slice in columns.SelectMany(column => column.Slices))
+        foreach (BlockSlice[] slices in blocks)
         {
-            if (slice.Block.LiveCells == 0)
-                released.Add(slice.Block.Column); // a column of no rows
+            foreach (BlockSlice slice in slices)
+            {
+                if (slice.Block.LiveCells == 0)
+                    released.Add(slice.Block.Column); // a column of no rows
+            }
         }
-        return rows;
     }
 
     /// <summary>Checks that rows can be made; changes nothing.</summary>
@@ -105,12 +118,14 @@ internal sealed partial class Controller
             throw new InvalidArgumentException($"partition '{partition}': a put of no keys; give at least one");
         if (spec.Tags is { } tags && tags.Rows != rows)
             throw new InvalidArgumentException($"partition '{partition}': {tags.Rows} tags for {rows} rows; give one per row");
-        HashSet<string> names = [];
+        HashSet<string>? names = spec.Columns.Length > 1 ? new(spec.Columns.Length) : null;
         foreach (PutColumn column in spec.Columns)
         {
-            if (!names.Add(column.Name))
+            if (names?.Add(column.Name) == false)
                 throw new InvalidArgumentException($"partition '{partition}': the field '{column.Name}' comes twice in one put");
-            long there = column.Slices.Sum(slice => (long)slice.Rows);
+            long there = 0;
+            foreach (StoredColumn slice in column.Slices)
+                there += slice.Rows;
             if (there != rows)
                 throw new InvalidArgumentException($"partition '{partition}': the field '{column.Name}' has {there} rows, the put {rows}");
         }
@@ -134,20 +149,32 @@ internal sealed partial class Controller
     {
         Partition? partition = Find(name);
         int[] slots = new int[keys.Length];
-        ReadinessBitmap known = new();
+        for (int i = 0; i < slots.Length; i++)
+            slots[i] = partition?.SlotOf(keys[i]) ?? -1;
+        if (slots.Length > 1)
+            CheckDistinct(name, keys, slots, partition?.RowCount ?? 0);
+        return new PlannedRows(name, partition, slots, 0);
+    }
+
+    /// <summary>Costs as much as there are keys, however many rows there are.</summary>
+    private static void CheckDistinct(string name, ImmutableArray<string> keys, int[] slots, int rows)
+    {
+        const int SlotsPerKey = 256; // a bitmap of so many takes the room of an entry of a set
+        ReadinessBitmap? bits = rows / SlotsPerKey <= slots.Length ? new() : null;
+        HashSet<int> known = [];
         HashSet<string> unknown = [];
         for (int i = 0; i < slots.Length; i++)
         {
-            slots[i] = partition?.SlotOf(keys[i]) ?? -1;
-            if (slots[i] >= 0 ? !known.Set(slots[i]) : !unknown.Add(keys[i]))
+            if (slots[i] < 0 ? !unknown.Add(keys[i]) : !(bits?.Set(slots[i]) ?? known.Add(slots[i])))
                 throw new InvalidArgumentException($"partition '{name}': the key '{keys[i]}' comes twice in one call; keys must be distinct");
         }
-        return new PlannedRows(name, partition, slots, 0);
     }
 
     private static void CreateMissing(Partition partition, int[] slots, RowsRef rows)
     {
-        int missing = slots.Count(slot => slot < 0);
+        int missing = 0;
+        foreach (int slot in slots)
+            missing += slot < 0 ? 1 : 0;
         if (missing == 0)
             return;
         int[] created = new int[missing];

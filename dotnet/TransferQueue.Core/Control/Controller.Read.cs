@@ -23,21 +23,41 @@ internal sealed partial class Controller
     /// <exception cref="InvalidArgumentException">No key is known, a field is not ready in a row, or there is no common field.</exception>
     public ReadPlan PlanReadKeys(string name, ImmutableArray<string> keys, ImmutableArray<string> fields)
     {
-        int[] slots = Find(name) is { } found ? [.. keys.Select(found.SlotOf).Where(slot => slot >= 0)] : [];
+        Partition? partition = Find(name);
+        int[] slots = partition is null ? [] : KnownSlots(partition, keys);
         if (slots.Length == 0)
             throw new InvalidArgumentException($"partition '{name}': keys or partition were not found! None of the {keys.Length} keys asked for is there");
-        FoundRows[] rows = [new(Find(name)!, slots, 0)];
+        FoundRows[] rows = [new(partition!, slots, 0)];
         List<SlotRun> runs = SlotRun.Of(slots);
         if (fields.IsDefault)
         {
-            string[] common = [.. rows[0].Partition.Fields.Where(field => field.IsReady(runs, rows[0].Partition.RowCount)).Select(field => field.Name)];
+            string[] common = ReadyFields(rows[0]);
             if (common.Length == 0)
-                throw NotReadyInAll(rows[0].Partition, runs, []);
+                throw NotReadyInAll(partition!, runs, []);
             return Plan(rows, slots.Length, common);
         }
-        string[] known = [.. fields.Distinct().Where(field => rows[0].Partition.Field(field) is not null)];
-        string[] lacking = [.. known.Where(field => !rows[0].Partition.Field(field)!.IsReady(runs, rows[0].Partition.RowCount))];
-        return lacking.Length == 0 ? Plan(rows, slots.Length, known) : throw NotReadyInAll(rows[0].Partition, runs, lacking);
+        string[] known = fields is [string one] ? partition!.Field(one) is null ? [] : [one]
+            : [.. fields.Distinct().Where(field => partition!.Field(field) is not null)];
+        foreach (string field in known)
+        {
+            if (!partition!.Field(field)!.IsReady(runs, partition.RowCount))
+                throw NotReadyInAll(partition, runs, [.. known.Where(one => !partition.Field(one)!.IsReady(runs, partition.RowCount))]);
+        }
+        return Plan(rows, slots.Length, known);
+    }
+
+    /// <summary>The slots of the keys that there are, in their order.</summary>
+    private static int[] KnownSlots(Partition partition, ImmutableArray<string> keys)
+    {
+        int[] slots = new int[keys.Length];
+        int count = 0;
+        foreach (string key in keys)
+        {
+            if (partition.SlotOf(key) is var slot and >= 0)
+                slots[count++] = slot;
+        }
+        Array.Resize(ref slots, count);
+        return slots;
     }
 
     /// <summary>Finds the columns of rows by index, repetition allowed; every cell must be there.</summary>
@@ -66,6 +86,8 @@ internal sealed partial class Controller
     /// <summary>The fields that all rows have, sorted.</summary>
     public static string[] CommonFields(IReadOnlyList<FoundRows> rows)
     {
+        if (rows is [{ Slots.Length: > 0 } only])
+            return ReadyFields(only);
         if (rows.Sum(part => part.Slots.Length) == 0)
             return [];
         HashSet<string>? common = null;
@@ -78,6 +100,22 @@ internal sealed partial class Controller
         string[] sorted = [.. common!];
         Array.Sort(sorted, CodePointOrder.Instance);
         return sorted;
+    }
+
+    private static string[] ReadyFields(FoundRows rows)
+    {
+        List<SlotRun> runs = SlotRun.Of(rows.Slots);
+        var fields = rows.Partition.AllFields;
+        string[] common = new string[fields.Count];
+        int count = 0;
+        foreach (FieldState field in fields)
+        {
+            if (field.IsReady(runs, rows.Partition.RowCount))
+                common[count++] = field.Name;
+        }
+        Array.Resize(ref common, count);
+        Array.Sort(common, CodePointOrder.Instance);
+        return common;
     }
 
     private ReadPlan Plan(FoundRows[] rows, int count, string[] fields)

@@ -60,6 +60,9 @@ internal sealed partial class Partition
     /// <summary>All fields that ever had a cell, in no order.</summary>
     public IReadOnlyCollection<FieldState> Fields => _fields.Values;
 
+    /// <summary>The same, to be walked without an allocation.</summary>
+    public Dictionary<string, FieldState>.ValueCollection AllFields => _fields.Values;
+
     /// <summary>The tasks that consumed rows, in no order.</summary>
     public IReadOnlyDictionary<string, TaskState> Tasks => _tasks;
 

@@ -86,7 +86,7 @@ internal sealed partial class CoreHandler
             _storage.Counters.Went(reply.Placements[i].Way, reply.Columns[i].FrameBytes);
         OutgoingMessage message = Loop.RentMessage();
         var columns = frames.Columns.Select(column => new ReplyColumn(column.Name, column.DType, column.Pieces, column.Frames));
-        System.Buffers.BuffersExtensions.Write(message.Header, new GetReply(reading.Lease.Rows, [.. columns]).ToHeader().Span);
+        new GetReply(reading.Lease.Rows, [.. columns]).WriteHeader(message.Header);
         AddFrames(message, frames);
         ClientLease? held = reply.HasPlaced ? _storage.Split(reply, reading.Client, reading.RequestId).Client : null;
         message.State = new OutgoingColumns(reading.Lease, frames, held);

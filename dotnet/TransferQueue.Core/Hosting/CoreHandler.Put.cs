@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TransferQueue.Control;
 using TransferQueue.Protocol;
 using TransferQueue.Storage;
@@ -18,15 +19,16 @@ internal sealed partial class CoreHandler
 
     private ReceivePlan StartPut(Call call, PutRequest request, long[] lengths, ReadOnlySpan<ulong> places, long payload, long deadline)
     {
+        if (request.Columns.IsEmpty)
+        {
+            _machine.CheckPut(request, payload);
+            FinishPut(call, request, null);
+            return ReceivePlan.None;
+        }
         WaitingPut put = new(call, call.Connection, request, lengths, _storage.TakeLoaned(call.Client, places, lengths));
         try
         {
             _machine.CheckPut(request, lengths.Sum());
-            if (request.Columns.IsEmpty)
-            {
-                FinishPut(call, request, null);
-                return ReceivePlan.None;
-            }
             _storage.CheckFits([payload]);
             if (_room.MayPass(payload) && TryReserve(put) is { } plan)
                 return plan;
@@ -123,7 +125,7 @@ internal sealed partial class CoreHandler
         FoundRows[] rows = _machine.Put(request, reservation);
         Finish(call, request.Want switch
         {
-            PutWant.Kv => PutReply.Kv(Controller.Tags(rows), [.. Controller.CommonFields(rows)]),
+            PutWant.Kv => PutReply.Kv(Controller.Tags(rows), ImmutableCollectionsMarshal.AsImmutableArray(Controller.CommonFields(rows))),
             PutWant.Meta => PutReply.Batch(BatchMetaCodec.Pack(_controller.PutMeta(rows))),
             _ => PutReply.None,
         });

@@ -41,20 +41,32 @@ internal sealed partial class CoreHandler
 
     private static MetaReply Batch(BatchMeta meta) => new(BatchMetaCodec.Pack(meta));
 
-    private void Send(ServerConnection connection, ulong requestId, Reply reply) =>
-        SendHeader(connection, requestId, reply.Type, reply.ToHeader());
+    private void Send(ServerConnection connection, ulong requestId, Reply reply)
+    {
+        OutgoingMessage message = Loop.RentMessage();
+        reply.WriteHeader(message.Header);
+        SendHeader(connection, requestId, reply.Type, message);
+    }
 
     private void SendHeader(ServerConnection connection, ulong requestId, MessageType type, ReadOnlyMemory<byte> header)
     {
-        if (header.Length > _limits.HeaderBytes)
-        {
-            // The client would have to end the connection.
-            Fail(connection, requestId, new LimitExceededException(
-                $"core: the answer has {header.Length} bytes, a header may have {_limits.HeaderBytes}; a change that was asked for was made; ask for fewer rows at once"));
-            return;
-        }
         OutgoingMessage message = Loop.RentMessage();
         message.Header.Write(header.Span);
+        SendHeader(connection, requestId, type, message);
+    }
+
+    private void SendHeader(ServerConnection connection, ulong requestId, MessageType type, OutgoingMessage message)
+    {
+        if (message.Header.Length > _limits.HeaderBytes)
+        {
+            // The client would have to end the connection.
+            var refusal = new LimitExceededException(
+                $"core: the answer has {message.Header.Length} bytes, a header may have {_limits.HeaderBytes}; a change that was asked for was made; ask for fewer rows at once");
+            message.Clear();
+            ErrorReply.Of(refusal).WriteHeader(message.Header);
+            type = MessageType.Error;
+            _counters.Error();
+        }
         message.Seal(Prelude.Create((ushort)type, requestId));
         connection.Send(message);
     }

@@ -57,7 +57,7 @@ internal sealed partial class CoreHandler
 
     private Reply Look(Request request) => request switch
     {
-        PingRequest => new OkReply(),
+        PingRequest => OkReply.Instance,
         MetaRequest all => Batch(_controller.ForceFetch(all.Partition, all.Fields)),
         RetrieveMetaRequest retrieve => Batch(_machine.RetrieveMeta(retrieve.Partition, retrieve.Keys, create: false)),
         RetrieveKeysRequest retrieve => _controller.RetrieveKeys(retrieve.Partition, retrieve.Indexes) is { } keys
@@ -136,6 +136,7 @@ internal sealed partial class CoreHandler
         ["slices_placed"] = _storage.Counters.SlicesPlaced,
         ["bytes_committed"] = _storage.CommittedBytes,
         ["managed_bytes_allocated"] = GC.GetTotalAllocatedBytes(precise: true),
+        ["managed_bytes_by_writer"] = GC.GetAllocatedBytesForCurrentThread(),
         ["managed_bytes_kept"] = GC.GetGCMemoryInfo(GCKind.Any).HeapSizeBytes,
         ["segments_visited"] = _controller.SegmentsVisited,
         ["words_visited"] = _controller.VisitedWords,

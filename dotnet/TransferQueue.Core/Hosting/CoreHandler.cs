@@ -12,6 +12,9 @@ namespace TransferQueue.Hosting;
 /// </summary>
 internal sealed partial class CoreHandler : IServerHandler
 {
+    /// <summary>Longer headers get memory of their own.</summary>
+    private const int MostKeptHeaderBytes = 4 << 20;
+
     private readonly CoreOptions _options;
     private readonly ProtocolLimits _limits;
     private readonly Controller _controller;
@@ -19,6 +22,9 @@ internal sealed partial class CoreHandler : IServerHandler
     private readonly StateMachine _machine;
     private readonly CoreCounters _counters = new();
     private readonly RequestMemory _answers = new();
+
+    /// <summary>The header of a request that is over before the next one comes.</summary>
+    private byte[] _header = new byte[1 << 10];
 
     /// <summary>Requests with an effect that are not answered yet.</summary>
     private readonly Dictionary<(Guid Client, ulong RequestId), Call> _calls = [];
@@ -55,10 +61,11 @@ internal sealed partial class CoreHandler : IServerHandler
             var session = (ClientSession)connection.State!;
             if (!session.IsGreeted && prelude.Type != (ushort)MessageType.Hello)
                 throw new AuthenticationException($"core: a request of type {prelude.Type} before HELLO; say HELLO first");
-            long[] lengths = new long[frameLengths.Length];
+            long[] lengths = frameLengths.IsEmpty ? [] : new long[frameLengths.Length];
             for (int i = 0; i < lengths.Length; i++)
                 lengths[i] = checked((long)frameLengths[i]);
-            Request request = Request.Read(prelude.Version, prelude.Type, header.ToArray(), lengths, _limits);
+            bool isKept = prelude.Type == (ushort)MessageType.Meta || !frameLengths.IsEmpty;
+            Request request = Request.Read(prelude.Version, prelude.Type, isKept ? header.ToArray() : Borrowed(header), lengths, _limits);
             return Dispatch(connection, session, prelude, request, lengths, places);
         }
 #pragma warning disable CA1031 // whatever goes wrong with one request is its caller's answer, and nobody else's
@@ -68,6 +75,17 @@ internal sealed partial class CoreHandler : IServerHandler
             FreeLoaned((ClientSession)connection.State!, frameLengths, places);
             return Refuse(connection, prelude, error);
         }
+    }
+
+    /// <summary>A copy of a header that lasts until the next request comes: enough for all but those that wait for columns or rows.</summary>
+    private ReadOnlyMemory<byte> Borrowed(ReadOnlySpan<byte> header)
+    {
+        if (header.Length > MostKeptHeaderBytes)
+            return header.ToArray();
+        if (header.Length > _header.Length)
+            _header = new byte[Math.Min(MostKeptHeaderBytes, Math.Max(header.Length, _header.Length * 2))];
+        header.CopyTo(_header);
+        return _header.AsMemory(0, header.Length);
     }
 
     /// <inheritdoc/>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using TransferQueue.Columns;
 
 namespace TransferQueue.Protocol;
@@ -6,23 +7,38 @@ namespace TransferQueue.Protocol;
 /// <content>Columns: descriptors of requests, pieces of replies; both checked against the lengths of their frames.</content>
 internal ref partial struct HeaderReader
 {
+    /// <summary>Up to so many names a linear search needs no set.</summary>
+    private const int LinearNames = 16;
+
     /// <summary>Reads one descriptor [name, kind, dtype, shape] per frame.</summary>
     /// <exception cref="ProtocolException">A layout contradicts itself, or a name comes twice.</exception>
     internal ImmutableArray<ColumnDescriptor> Columns()
     {
         int count = List(Limits.Frames);
-        var columns = ImmutableArray.CreateBuilder<ColumnDescriptor>(count);
-        var names = new HashSet<string>(count);
+        if (count == 0)
+            return [];
+        var columns = new ColumnDescriptor[count];
+        var names = count > LinearNames ? new HashSet<string>(count) : null;
         for (int i = 0; i < count; i++)
         {
             Tuple(4);
             string name = Name();
-            if (!names.Add(name))
+            if (names is null ? Contains(columns.AsSpan(0, i), name) : !names.Add(name))
                 throw Broken($"the column '{name}' twice");
             var kind = Kind();
-            columns.Add(new ColumnDescriptor(name, Layout(name, kind, DType())));
+            columns[i] = new ColumnDescriptor(name, Layout(name, kind, DType()));
         }
-        return columns.MoveToImmutable();
+        return ImmutableCollectionsMarshal.AsImmutableArray(columns);
+    }
+
+    private static bool Contains(ReadOnlySpan<ColumnDescriptor> columns, string name)
+    {
+        foreach (ref readonly var column in columns)
+        {
+            if (column.Name == name)
+                return true;
+        }
+        return false;
     }
 
     /// <summary>Reads the columns [name, dtype, [[kind, rows, shape, bytes], …], frames?] of a reply.</summary>
@@ -62,10 +78,12 @@ internal ref partial struct HeaderReader
     internal ImmutableArray<long> Shape()
     {
         int rank = List(Limits.Dimensions);
-        var shape = ImmutableArray.CreateBuilder<long>(rank);
+        if (rank == 0)
+            return [];
+        var shape = new long[rank];
         for (int i = 0; i < rank; i++)
-            shape.Add(Integer(-1));
-        return shape.MoveToImmutable();
+            shape[i] = Integer(-1);
+        return ImmutableCollectionsMarshal.AsImmutableArray(shape);
     }
 
     /// <summary>Reads the number of a dtype, −1 included.</summary>

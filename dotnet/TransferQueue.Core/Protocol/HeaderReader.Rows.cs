@@ -58,9 +58,9 @@ internal ref partial struct HeaderReader
         Required(indexes, "indexes");
         long rows = parts.Sum(run => (long)run.Count);
         if (rows != indexes.Length)
-            throw new ProtocolException($"{_what}: the runs of 'parts' have {rows} rows, 'indexes' {indexes.Length}");
+            throw new ProtocolException($"{What}: the runs of 'parts' have {rows} rows, 'indexes' {indexes.Length}");
         if (!generations.IsDefault && generations.Length != indexes.Length)
-            throw new ProtocolException($"{_what}: {generations.Length} 'generations' for {indexes.Length} 'indexes'");
+            throw new ProtocolException($"{What}: {generations.Length} 'generations' for {indexes.Length} 'indexes'");
         return new RowSelection(parts, indexes, generations);
     }
 }

@@ -16,6 +16,9 @@ internal ref partial struct HeaderReader
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     private readonly string _what;
+
+    /// <summary>The key whose value this map is; empty: it is the header.</summary>
+    private readonly string _inside = "";
     private MessagePackReader _reader;
 
     /// <summary>Entries that are still to come.</summary>
@@ -40,11 +43,20 @@ internal ref partial struct HeaderReader
         _left = _reader.ReadMapHeader();
     }
 
+    /// <summary>Begins to read the map that is the value of a key; it was checked with the header.</summary>
+    private HeaderReader(string what, string inside, ReadOnlyMemory<byte> bytes, ProtocolLimits limits)
+    {
+        (_what, _inside, Limits) = (what, inside, limits);
+        _reader = new MessagePackReader(bytes);
+        _left = _reader.ReadMapHeader();
+    }
+
     private HeaderReader(string what, ProtocolLimits limits, ReadOnlyMemory<byte> bytes)
     {
         _what = what;
         Limits = limits;
-        ProtocolLimits.Check($"{what}: bytes of a header", bytes.Length, limits.HeaderBytes);
+        if (bytes.Length > limits.HeaderBytes)
+            ProtocolLimits.Check($"{what}: bytes of a header", bytes.Length, limits.HeaderBytes);
         int end = PackedValue.Measure(bytes.Span, what);
         if (end != bytes.Length)
             throw new ProtocolException($"{what}: {bytes.Length - end} bytes behind its end");
@@ -110,8 +122,15 @@ internal ref partial struct HeaderReader
     /// <exception cref="ProtocolException">It is empty, or no string.</exception>
     internal string Name()
     {
-        string name = Text(Limits.NameBytes);
-        return name.Length > 0 ? name : throw Broken("an empty name");
+        var bytes = TextBytes(Limits.NameBytes);
+        try
+        {
+            return bytes.Length > 0 ? NameCache.Get(bytes) : throw Broken("an empty name");
+        }
+        catch (DecoderFallbackException)
+        {
+            throw Broken("a string that is no UTF-8");
+        }
     }
 
     /// <summary>Reads a string of at most <paramref name="maxBytes"/> bytes of UTF-8.</summary>
@@ -189,7 +208,7 @@ internal ref partial struct HeaderReader
     internal HeaderReader Map()
     {
         Expect(MessagePackType.Map, "a map");
-        return new HeaderReader($"{_what}, {_key}", _reader.ReadRaw().First, Limits);
+        return new HeaderReader(What, _key, _reader.ReadRaw().First, Limits);
     }
 
     /// <summary>Reads the next entry of a map whose keys are free; null behind the last one.</summary>
@@ -222,11 +241,17 @@ internal ref partial struct HeaderReader
     internal readonly ImmutableArray<T> Required<T>(ImmutableArray<T> value, string key) => value.IsDefault ? throw Missing(key) : value;
 
     /// <summary>An error about the key that is read now.</summary>
-    internal readonly ProtocolException Broken(string why) => new(_key.Length == 0 ? $"{_what}: {why}" : $"{_what}: '{_key}': {why}");
+    internal readonly ProtocolException Broken(string why) => new(_key.Length == 0 ? $"{What}: {why}" : $"{What}: '{_key}': {why}");
 
-    private readonly ProtocolException Missing(string key) => new($"{_what}: '{key}' is missing");
+    private readonly string What => _inside.Length == 0 ? _what : $"{_what}, {_inside}";
 
-    private readonly void CheckLimit(string what, long wanted, long limit) => ProtocolLimits.Check($"{_what}: '{_key}': {what}", wanted, limit);
+    private readonly ProtocolException Missing(string key) => new($"{What}: '{key}' is missing");
+
+    private readonly void CheckLimit(string what, long wanted, long limit)
+    {
+        if (wanted > limit)
+            ProtocolLimits.Check($"{What}: '{_key}': {what}", wanted, limit);
+    }
 
     private void Expect(MessagePackType type, string name)
     {

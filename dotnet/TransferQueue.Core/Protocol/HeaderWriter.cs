@@ -12,6 +12,13 @@ internal ref struct HeaderWriter
     /// <summary>What a map's one-byte head can count.</summary>
     private const int MostEntries = 15;
 
+    /// <summary>Room that a longer header took is not kept.</summary>
+    private const int MostKeptBytes = 1 << 20;
+
+    /// <summary>The thread's room for a header, while no other one is being written.</summary>
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? _kept;
+
     private readonly ArrayBufferWriter<byte> _buffer;
     private MessagePackWriter _writer;
     private int _entries;
@@ -19,7 +26,8 @@ internal ref struct HeaderWriter
     /// <summary>Begins a header.</summary>
     public HeaderWriter()
     {
-        _buffer = new ArrayBufferWriter<byte>(256);
+        _buffer = _kept ?? new ArrayBufferWriter<byte>(256);
+        _kept = null;
         _writer = new MessagePackWriter(_buffer);
         _writer.WriteMapHeader(0);
     }
@@ -27,9 +35,31 @@ internal ref struct HeaderWriter
     /// <summary>Ends the header and returns its bytes.</summary>
     internal ReadOnlyMemory<byte> Finish()
     {
+        byte[] header = End().ToArray();
+        Keep();
+        return header;
+    }
+
+    /// <summary>Ends the header and appends it to <paramref name="destination"/>.</summary>
+    internal void FinishTo(IBufferWriter<byte> destination)
+    {
+        destination.Write(End());
+        Keep();
+    }
+
+    private ReadOnlySpan<byte> End()
+    {
         _writer.Flush();
         MemoryMarshal.AsMemory(_buffer.WrittenMemory).Span[0] = (byte)(MessagePackCode.MinFixMap + _entries);
-        return _buffer.WrittenMemory;
+        return _buffer.WrittenSpan;
+    }
+
+    private readonly void Keep()
+    {
+        if (_buffer.Capacity > MostKeptBytes)
+            return;
+        _buffer.ResetWrittenCount();
+        _kept = _buffer;
     }
 
     /// <summary>Writes an entry.</summary>

@@ -5,6 +5,9 @@ internal sealed record OkReply : Reply
 {
     private static readonly HeaderKeys Keys = new();
 
+    /// <summary>It.</summary>
+    internal static OkReply Instance { get; } = new();
+
     /// <summary>Reads the header.</summary>
     internal static OkReply Read(ReadOnlyMemory<byte> header)
     {

@@ -4,6 +4,7 @@ namespace TransferQueue.Protocol;
 internal sealed record PingRequest : Request
 {
     private static readonly HeaderKeys Keys = new();
+    private static readonly PingRequest Instance = new();
 
     /// <inheritdoc/>
     internal override MessageType Type => MessageType.Ping;
@@ -12,7 +13,7 @@ internal sealed record PingRequest : Request
     internal static PingRequest Read(ref HeaderReader reader)
     {
         reader.Next(Keys);
-        return new PingRequest();
+        return Instance;
     }
 
     /// <inheritdoc/>

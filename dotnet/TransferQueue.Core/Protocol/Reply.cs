@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace TransferQueue.Protocol;
 
 /// <summary>A reply's header, read or to be written; which type it has follows from the request. Immutable.</summary>
@@ -12,6 +14,14 @@ internal abstract record Reply
         var writer = new HeaderWriter();
         Write(ref writer);
         return writer.Finish();
+    }
+
+    /// <summary>Appends the header's bytes to <paramref name="destination"/>.</summary>
+    internal virtual void WriteHeader(IBufferWriter<byte> destination)
+    {
+        var writer = new HeaderWriter();
+        Write(ref writer);
+        writer.FinishTo(destination);
     }
 
     /// <summary>Writes the header's entries.</summary>

@@ -6,6 +6,9 @@ namespace TransferQueue.Protocol;
 /// </summary>
 internal abstract record Request
 {
+    /// <summary>Names of the types by number: an enum's own ToString allocates.</summary>
+    private static readonly string[] Names = [.. Enumerable.Range(0, (int)MessageType.Ok).Select(type => ((MessageType)type).ToString())];
+
     /// <summary>The type, as the prelude has it.</summary>
     internal abstract MessageType Type { get; }
 
@@ -27,7 +30,7 @@ internal abstract record Request
             throw new ProtocolException($"a message of type {type} with {frames.Length} payload frames; only PUT has any");
         if (!Enum.IsDefined((MessageType)type) || type >= (ushort)MessageType.Ok)
             throw ProtocolVersion.UnknownType(version, type);
-        var reader = new HeaderReader(((MessageType)type).ToString(), header, limits);
+        var reader = new HeaderReader(Names[type], header, limits);
         return type == (ushort)MessageType.Put ? PutRequest.Read(ref reader, frames) : Read((MessageType)type, ref reader);
     }
 

@@ -28,5 +28,8 @@ internal sealed record StatsReply(ImmutableSortedDictionary<string, long> Values
     }
 
     /// <inheritdoc/>
+    internal override void WriteHeader(IBufferWriter<byte> destination) => destination.Write(ToHeader().Span);
+
+    /// <inheritdoc/>
     private protected override void Write(ref HeaderWriter writer) => throw new NotSupportedException();
 }

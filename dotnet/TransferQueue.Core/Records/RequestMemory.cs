@@ -117,8 +117,11 @@ internal sealed class RequestMemory(RequestMemoryOptions? options = null)
         /// <summary>Requests that are being carried out.</summary>
         public HashSet<ulong> Running { get; } = [];
 
-        /// <summary>Answers by request id, ascending.</summary>
-        public SortedDictionary<ulong, RememberedAnswer> Answers { get; } = [];
+        /// <summary>Answers by request id.</summary>
+        public Dictionary<ulong, RememberedAnswer> Answers { get; } = [];
+
+        /// <summary>The ids of the answers, the smallest first.</summary>
+        private readonly PriorityQueue<ulong, ulong> _ids = new();
 
         /// <summary>Bytes of the answers.</summary>
         public long Bytes { get; private set; }
@@ -138,29 +141,32 @@ internal sealed class RequestMemory(RequestMemoryOptions? options = null)
         /// <summary>Lets the oldest answer go.</summary>
         public void Evict()
         {
-            var (oldest, answer) = Answers.First();
-            Answers.Remove(oldest);
-            Bytes -= answer.Header.Length;
+            ulong oldest = _ids.Peek();
+            RemoveOldest();
             _forgotten.Add(oldest);
         }
 
         public void Add(ulong request, RememberedAnswer answer)
         {
             Answers.Add(request, answer);
+            _ids.Enqueue(request, request);
             Bytes += answer.Header.Length;
         }
 
         public void Forget(ulong below)
         {
-            while (Answers.Count > 0 && Answers.First() is var oldest && oldest.Key < below)
-            {
-                Answers.Remove(oldest.Key);
-                Bytes -= oldest.Value.Header.Length;
-            }
+            while (_ids.TryPeek(out ulong oldest, out _) && oldest < below)
+                RemoveOldest();
             if (below <= Floor)
                 return;
             Floor = below;
             _forgotten.RemoveBelow(below);
+        }
+
+        private void RemoveOldest()
+        {
+            if (Answers.Remove(_ids.Dequeue(), out RememberedAnswer? answer))
+                Bytes -= answer.Header.Length;
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using TransferQueue.Columns;
 using TransferQueue.Control;
 using TransferQueue.Protocol;
@@ -61,8 +62,10 @@ internal sealed partial class StateMachine
         RowsRef rows = request.Selection is { } selection ? RowsRef.ByIndexes(selection)
             : request.Keys.IsDefault ? RowsRef.New(request.Partition!, request.Rows)
             : RowsRef.ByKeys(request.Partition!, request.Keys);
-        return new PutRecord(new PutSpec(
-            rows, request.Tags, [.. request.Columns.Select((column, i) => new PutColumn(column.Name, column.Layout, placed[i]))]));
+        var columns = request.Columns.IsEmpty ? [] : new PutColumn[request.Columns.Length];
+        for (int i = 0; i < columns.Length; i++)
+            columns[i] = new PutColumn(request.Columns[i].Name, request.Columns[i].Layout, placed[i]);
+        return new PutRecord(new PutSpec(rows, request.Tags, ImmutableCollectionsMarshal.AsImmutableArray(columns)));
     }
 
     private static ImmutableArray<StoredColumn> Unplaced(in ColumnDescriptor column, int rows) => [new StoredColumn(column.Layout, rows, default, 0, null)];
