@@ -82,6 +82,17 @@ def call_after_fork(poison: Callable[[], None]) -> None:
     _after_fork.append(poison)
 
 
+def watch_forks() -> None:
+    """Have every child that is forked after .NET has started keep away from it; registered once.
+
+    The hooks of a child run in the order in which they were registered: this one comes before any that may drop what calls .NET.
+    """
+    global _hook_registered
+    if not _hook_registered:
+        _hook_registered = True
+        os.register_at_fork(after_in_child=_poison)
+
+
 def find_dotnet_root() -> Path:
     """Return the folder of the .NET installation to use.
 
@@ -147,12 +158,10 @@ def _check_platform() -> None:
 
 
 def _start() -> None:
-    global _starting, _hook_registered, _table
+    global _starting, _table
     _check_platform()
     folder = find_core_folder()
-    if not _hook_registered:
-        os.register_at_fork(after_in_child=_poison)
-        _hook_registered = True
+    watch_forks()
     _starting = True
     try:
         _table = _boot(folder)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transferqueue import _starter
+from transferqueue import _runtime, _starter
 from transferqueue._job_folder import JobFolder
 from transferqueue._meeting import ADDRESS_VARIABLE, OWNER, find_address, find_job
 from transferqueue._starter import Meeting
@@ -299,6 +299,7 @@ def watch_process() -> None:
     if not _watched:
         _watched = True
         atexit.register(_close_at_exit)
+        _runtime.watch_forks()  # first: a session that a child drops would call .NET from there
         os.register_at_fork(after_in_child=_forget)
 
 

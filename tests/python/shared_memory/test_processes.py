@@ -145,6 +145,20 @@ def test_a_fork_without_views_asks_the_core_nothing(tq, partition):
     assert done["client_requests"] == 0
 
 
+def test_a_child_drops_its_parents_session_without_a_call_into_dotnet(attach):
+    """Such a call hangs where another thread of the parent had a lock of the runtime at the fork."""
+    program = attach()
+    program.ask("len(tq.kv_list())")
+    program.say("called, call = os.pipe(); functions = _session.session().client._connection._functions")
+    program.hear()
+    program.say("functions.client_close = lambda client: os.write(call, b'closed')")
+    program.hear()
+    program.say("pid = os.fork() or os._exit(0)")
+    program.hear()
+    assert program.ask("os.waitpid(pid, 0)[1]") == 0
+    assert program.ask("os.write(call, b'.') and os.read(called, 100)") == b"."
+
+
 def test_the_children_of_a_killed_parent_keep_what_they_have(tq, partition, attach):
     tq.kv_batch_put(KEYS, partition, batch(ROWS, x=column(1)))
     parent = attach()
