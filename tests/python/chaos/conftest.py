@@ -1,0 +1,1 @@
+from queue_fixtures import partition, running_queue  # noqa: F401
