@@ -98,15 +98,27 @@ def test_a_shuffled_reply_and_one_of_some_fields_have_a_frame_per_field_too(conn
         assert wire.values_of(column, frame) == [octets[column[0]][row] for row in order]
 
 
-def test_rows_of_several_layouts_are_pieces_of_one_frame(connection, partition):
+def test_rows_that_differ_in_their_first_dimension_are_one_jagged_piece(connection, partition):
     connection.put(partition, ["a", "b"], [wire.dense("x", np.arange(10).reshape(2, 5))]).ok()
     connection.put(partition, ["c"], [wire.dense("x", np.arange(7).reshape(1, 7))]).ok()
     connection.put(partition, ["d", "e"], [wire.jagged("x", [np.arange(2), np.arange(4)])]).ok()
     got = connection.get(partition, ["a", "b", "c", "d", "e"]).ok()
     assert len(got.frames) == 1
-    assert [piece[0] for piece in got.header["columns"][0][2]] == [wire.DENSE, wire.DENSE, wire.JAGGED]
+    assert [piece[0] for piece in got.header["columns"][0][2]] == [wire.JAGGED]
     rows = [np.frombuffer(row, "<i8").tolist() for row in wire.values_of(got.header["columns"][0], got.frames[0])]
     assert rows == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [0, 1, 2, 3, 4, 5, 6], [0, 1], [0, 1, 2, 3]]
+
+
+def test_rows_of_layouts_that_do_not_lie_side_by_side_are_pieces_of_one_frame(connection, partition):
+    rows = [np.arange(10).reshape(1, 5, 2), np.arange(15).reshape(1, 5, 3), np.arange(3).reshape(1, 3)]
+    for key, row in zip("abc", rows, strict=True):
+        connection.put(partition, [key], [wire.dense("x", row)]).ok()
+    connection.put(partition, ["d", "e"], [wire.ragged("x", [np.ones((2, 1)), np.zeros((1, 3))])]).ok()
+    got = connection.get(partition, [*"abcde"]).ok()
+    assert len(got.frames) == 1
+    assert [piece[0] for piece in got.header["columns"][0][2]] == [wire.DENSE, wire.DENSE, wire.DENSE, wire.RAGGED]
+    octets = [row.tobytes() for row in rows] + [np.array(row, "<i8").tobytes() for row in ([1, 1], [0, 0, 0])]
+    assert wire.values_of(got.header["columns"][0], got.frames[0]) == octets
 
 
 def test_a_column_of_empty_rows_is_a_frame_too(connection, partition):
