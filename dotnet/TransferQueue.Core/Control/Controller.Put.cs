@@ -145,6 +145,12 @@ internal sealed partial class Controller
 
     private static string Describe(DType dtype) => dtype == DType.None ? "text or objects" : dtype.ToString().ToLowerInvariant();
 
+    /// <summary>Requests of so many keys share one set; fewer cost less than emptying it, that of more would be slow to empty for all that come later.</summary>
+    private const int FewestSharedKeys = 256, MostSharedKeys = 1 << 14;
+
+    /// <summary>Keys of one request that no row has. Kept, because a set of thousands of keys is a large object, which costs a full collection now and then.</summary>
+    private readonly HashSet<string> _unknownKeys = [];
+
     private PlannedRows PlanKeys(string name, ImmutableArray<string> keys)
     {
         Partition? partition = Find(name);
@@ -157,17 +163,19 @@ internal sealed partial class Controller
     }
 
     /// <summary>Costs as much as there are keys, however many rows there are.</summary>
-    private static void CheckDistinct(string name, ImmutableArray<string> keys, int[] slots, int rows)
+    private void CheckDistinct(string name, ImmutableArray<string> keys, int[] slots, int rows)
     {
         const int SlotsPerKey = 256; // a bitmap of so many takes the room of an entry of a set
         ReadinessBitmap? bits = rows / SlotsPerKey <= slots.Length ? new() : null;
         HashSet<int> known = [];
-        HashSet<string> unknown = [];
+        HashSet<string> unknown = keys.Length is >= FewestSharedKeys and <= MostSharedKeys ? _unknownKeys : [];
+        unknown.Clear();
         for (int i = 0; i < slots.Length; i++)
         {
             if (slots[i] < 0 ? !unknown.Add(keys[i]) : !(bits?.Set(slots[i]) ?? known.Add(slots[i])))
                 throw new InvalidArgumentException($"partition '{name}': the key '{keys[i]}' comes twice in one call; keys must be distinct");
         }
+        unknown.Clear();
     }
 
     private static void CreateMissing(Partition partition, int[] slots, RowsRef rows)
@@ -179,6 +187,8 @@ internal sealed partial class Controller
             return;
         int[] created = new int[missing];
         partition.CreateRows(created);
+        if (!rows.Keys.IsDefault)
+            partition.ExpectKeys(missing);
         int next = 0;
         for (int i = 0; i < slots.Length; i++)
         {

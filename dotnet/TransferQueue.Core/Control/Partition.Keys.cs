@@ -27,6 +27,13 @@ internal sealed partial class Partition
     /// <summary>The key of a row, or null.</summary>
     public string? Key(int slot) => _keys[slot];
 
+    /// <summary>Makes room for so many keys more at once.</summary>
+    public void ExpectKeys(int more)
+    {
+        if (_slotOfKey.Count + more > _slotOfKey.Capacity)
+            _slotOfKey.EnsureCapacity(Math.Max(_slotOfKey.Count + more, 2 * _slotOfKey.Capacity));
+    }
+
     /// <summary>Gives a row without key a key that no row has.</summary>
     public void SetKey(int slot, string key)
     {
