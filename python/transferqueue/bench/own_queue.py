@@ -67,11 +67,11 @@ def processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
-def proportional_bytes(pid: int) -> tuple[int, int]:
-    """Resident memory of a process, shared pages by their share (PSS): all of it, and of it shared memory (proc_pid_smaps(5))."""
+def private_bytes(pid: int) -> int:
+    """Resident memory of a process without shared memory, pages of files by their share (proc_pid_smaps(5), PSS)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     found = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines[1:])}
-    return found["Pss"], found["Pss_Shmem"]
+    return found["Pss"] - found["Pss_Shmem"]
 
 
 def shared_memory_bytes(pid: int) -> int:
