@@ -44,7 +44,9 @@ class Crowd:
 
     def _start(self, kind: str) -> Any:
         self._started += 1
-        process = self._context.Process(target=work, args=(kind, self._started, self._folder), name=kind, daemon=True)
+        process = self._context.Process(
+            target=work, args=(kind, self._started, self._folder, os.getpid()), name=kind, daemon=True
+        )
         process.busy = self._folder / f"busy-{self._started}"
         process.start()
         return process

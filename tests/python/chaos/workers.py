@@ -50,8 +50,8 @@ class Record:
             self.write({"wrong": len(rows), "text": [f"{what}: {row}"[:500] for row in rows[:5]]})
 
 
-def work(kind: str, number: int, folder: Path) -> None:
-    """Run a worker until the file ``stop`` is in the folder; once it works, its ``busy-<number>`` is there."""
+def work(kind: str, number: int, folder: Path, test: int) -> None:
+    """Run a worker until the file ``stop`` is in the folder or process `test` is gone; once it works, ``busy-<number>`` is there."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forked children are nobody's to wait for
     record, stop, busy = Record(folder / "record"), folder / "stop", folder / f"busy-{number}"
@@ -59,7 +59,7 @@ def work(kind: str, number: int, folder: Path) -> None:
     try:
         tq.init()
         record.write({f"{kind}s": 1})
-        while not stop.exists():
+        while not stop.exists() and Path(f"/proc/{test}").exists():
             _guarded(step, record)
             record.count("operations")
             busy.touch()
