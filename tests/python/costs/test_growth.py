@@ -87,19 +87,33 @@ def test_after_a_thousand_steps_as_much_is_kept_as_after_the_first_hundred(tq: M
     }
     data = TensorDict(fields, batch_size=rows)
 
+    def smallest_heap() -> int:
+        """The core's managed heap after a collection with little alive: what a collection finds depends on when it comes."""
+        sizes = []
+        for _ in range(8):
+            for _ in range(10):
+                step(tq, partition, data)
+            sizes.append(tq.get_client().stats()["managed_bytes_kept"])
+        return min(sizes)
+
     def kept() -> tuple[dict[str, int], int]:
+        heap = smallest_heap()
         # Leases are given back in the background.
         expect(lambda: tq.get_client().stats()["bytes_used"] == 0)
         stats, mine = tq.get_client().stats(), _core.diagnose()
         counted = {name: stats[name] for name in KEPT}
-        counted |= {name: mine[name] for name in ("handles", "leases_out", "pool_out_bytes", "pool_kept_bytes")}
-        return counted, stats["managed_bytes_kept"]
+        counted |= {name: mine[name] for name in ("handles", "leases_out")}
+        # A buffer may be in use or kept for the next one who needs it.
+        counted["pool_bytes"] = mine["pool_out_bytes"] + mine["pool_kept_bytes"]
+        return counted, heap
 
-    for _ in range(100):
+    for _ in range(20):
         step(tq, partition, data)
     young, young_heap = kept()
-    for _ in range(900):
+    for _ in range(820):
         step(tq, partition, data)
     old, old_heap = kept()
+    # How many buffers are there once depends on how calls and releases meet; one more per step would be 27 MB.
+    assert old.pop("pool_bytes") - young.pop("pool_bytes") < 256 << 10
     assert old == young
     assert old_heap - young_heap < WAVERING_BYTES
