@@ -8,7 +8,7 @@ from tensordict import TensorDict
 
 from transferqueue.bench import batches
 from transferqueue.bench.own_queue import own_queue
-from transferqueue.bench.series import Series, figure, timed, yardstick
+from transferqueue.bench.series import WARM_UP, Series, figure, timed, yardstick
 from transferqueue.bench.yardsticks import Copying, Reader, column_bytes
 
 #: Fields and float32 numbers per field of a row in SIZES: 8 KiB.
@@ -58,10 +58,10 @@ def put_and_get(data: TensorDict, repetitions: int) -> dict[str, Any]:
     with own_queue() as tq:
         copying.measure(repetitions)
         put = timed(
-            lambda: tq.kv_batch_put(keys, "p", data), repetitions, warm_up=3, after=lambda: tq.kv_clear(keys, "p")
+            lambda: tq.kv_batch_put(keys, "p", data), repetitions, warm_up=WARM_UP, after=lambda: tq.kv_clear(keys, "p")
         )
         tq.kv_batch_put(keys, "p", data)
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=3)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=WARM_UP)
         copying.measure(repetitions)
     return {
         "put": figure(put, yardstick=copying.yardstick()),

@@ -7,7 +7,7 @@ from typing import Any
 
 from transferqueue.bench import batches
 from transferqueue.bench.own_queue import own_queue
-from transferqueue.bench.series import figure, timed
+from transferqueue.bench.series import WARM_UP, figure, timed
 from transferqueue.bench.yardsticks import Copying, column_bytes
 
 OBJECT_COLUMNS = ("uid", "raw_prompt", "extra_info")
@@ -26,11 +26,11 @@ def together(quick: bool) -> dict[str, dict[str, Any]]:
     with own_queue() as tq:
         copying.measure(repetitions)
         put = timed(
-            lambda: tq.kv_batch_put(keys, "p", data), repetitions, warm_up=3, after=lambda: tq.kv_clear(keys, "p")
+            lambda: tq.kv_batch_put(keys, "p", data), repetitions, warm_up=WARM_UP, after=lambda: tq.kv_clear(keys, "p")
         )
         tq.kv_batch_put(keys, "p", data)
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=3)
-        eager = timed(get_all, repetitions, warm_up=3)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=WARM_UP)
+        eager = timed(get_all, repetitions, warm_up=WARM_UP)
         copying.measure(repetitions)
     return {
         "P3": {
@@ -57,7 +57,7 @@ def one_by_one(quick: bool) -> dict[str, dict[str, Any]]:
         copying.measure(repetitions)
         puts = timed(put_rows, 1 if quick else 3, warm_up=1, after=lambda: tq.kv_clear(keys, "p"))
         put_rows()
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=3)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=WARM_UP)
         copying.measure(repetitions)
     return {
         "P3s": {

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+#: Repetitions before the warm ones of calls of a few milliseconds: .NET compiles anew what has been called some thirty times.
+WARM_UP = 12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
