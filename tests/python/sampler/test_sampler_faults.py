@@ -68,7 +68,8 @@ def test_one_that_was_killed_while_idle_is_started_again(queue: Any, partition: 
 
 def test_one_that_is_stopped_is_answered_for_by_the_core(queue: Any, partition: str):
     put(queue, partition, 2)
-    expect(lambda: len(children("sampler_host")) == 1)
+    assert len(fetch(queue, partition, 2)) == 2  # it is there and has been asked
+    put(queue, partition, 2, first=2)
     (stopped,) = children("sampler_host")
     stopped.suspend()
     try:

@@ -37,8 +37,16 @@ def fetch(tq: Any, partition: str, rows: int, timeout_s: float = PATIENCE_S, **s
 
 
 def children(name: str) -> list[psutil.Process]:
+    """The keeper's children that run `name` now; one that has just ended is none."""
     keeper = psutil.Process(_session.session().ready["keeper_pid"])
-    return [child for child in keeper.children() if name in " ".join(child.cmdline())]
+    return [child for child in keeper.children() if name in _command(child)]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie too
+        return ""
 
 
 def expect(condition: Any) -> None:
