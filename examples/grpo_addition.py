@@ -19,7 +19,7 @@ from transferqueue.demo.model import Transformer, generate, token_log_probs
 from transferqueue.demo.settings import Settings
 from transferqueue.demo.warm_start import warm_start
 
-SETTINGS = Settings(digits=1, steps=40)
+SETTINGS = Settings(digits=1, steps=80)
 QUESTIONS, GROUP = SETTINGS.questions_per_step, SETTINGS.group_size
 ROWS = QUESTIONS * GROUP
 WORKERS = 2
@@ -108,7 +108,7 @@ def train():
 
         tq.kv_clear(keys=keys, partition_id="train")
         tq.kv_clear(keys=[f"{step}"], partition_id="weights")
-        if step % 10 == 9:
+        if step % 20 == 19:
             print(f"after step {step + 1} of GRPO: {exam.accuracy_of(model):.0%}", flush=True)
 
 

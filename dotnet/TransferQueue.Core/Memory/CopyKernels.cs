@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -90,6 +91,8 @@ internal static unsafe class CopyKernels
         }
     }
 
+    /// <remarks>Compiled well at once: the first puts of a process are its largest loops, and would wait for a second compilation on a busy machine.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Stream(byte* source, byte* target, long bytes)
     {
         long head = (LineBytes - ((nint)target & (LineBytes - 1))) & (LineBytes - 1);

@@ -18,16 +18,16 @@ SWEEP_FIELDS, SWEEP_WIDTH = 8, 256
 def large(quick: bool) -> dict[str, dict[str, Any]]:
     """P1: put. P2: get; and get, read every byte, release."""
     data = batches.uniform(32, 9, 64) if quick else batches.uniform()
-    repetitions = 3 if quick else 9
+    repetitions, warm_up = (3, 2) if quick else (15, 12)
     keys, copying, reader = batches.keys_of(len(data)), Copying(column_bytes(data)), Reader()
     with own_queue() as tq:
         copying.measure()
         put = timed(
-            lambda: tq.kv_batch_put(keys, "p", data), repetitions, warm_up=2, after=lambda: tq.kv_clear(keys, "p")
+            lambda: tq.kv_batch_put(keys, "p", data), repetitions, warm_up=warm_up, after=lambda: tq.kv_clear(keys, "p")
         )
         copying.measure()
         tq.kv_batch_put(keys, "p", data)
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=2)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up=warm_up)
         own_read = timed(lambda: reader.read(data), repetitions)
         consumed = timed(lambda: reader.read(tq.kv_batch_get(keys, "p")), repetitions)
         own_read_again = timed(lambda: reader.read(data), repetitions)
