@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 
 __all__ = ["DEPRECATIONS", "Deprecation", "deprecate"]
 
@@ -28,23 +30,33 @@ class Deprecation:
     removed_in: str
     use: str
 
-    def warn(self, stacklevel: int = 1) -> None:
+    def warn(
+        self, stacklevel: int = 1, instead_of: Callable[[FrameType], tuple[str, str] | None] | None = None
+    ) -> None:
         """Emit a DeprecationWarning for the caller's caller, once per place in the code.
 
         Parameters
         ----------
         stacklevel
             Frames above the one that calls this: 1 is the function that used the deprecated name.
+        instead_of
+            Finds, in the frame that used the name, its expression and the code that replaces it; None: ``use`` tells.
         """
         frame = sys._getframe(stacklevel + 1)
         site = (self.name, frame.f_code.co_filename, frame.f_lineno)
         if site in _warned:
             return
         _warned.add(site)
-        warnings.warn(str(self), DeprecationWarning, stacklevel=stacklevel + 2)
+        found = instead_of(frame) if instead_of is not None else None
+        use = self.use if found is None else f"`{found[1]}` instead of `{found[0]}`"
+        warnings.warn(f"{self._head}; use {use}", DeprecationWarning, stacklevel=stacklevel + 2)
+
+    @property
+    def _head(self) -> str:
+        return f"{self.name} is deprecated since {self.since} and will be removed in {self.removed_in}"
 
     def __str__(self) -> str:
-        return f"{self.name} is deprecated since {self.since} and will be removed in {self.removed_in}; use {self.use}"
+        return f"{self._head}; use {self.use}"
 
 
 #: Every deprecation, by name.

@@ -164,6 +164,11 @@ def packed_tags(tags: Sequence[Mapping[str, Any]] | None, rows: int) -> bytes | 
     return _tags.encode(tags)
 
 
+def columnar(meta: Any) -> Any:
+    """The BatchMeta beneath a LegacyBatchMeta; anything else as it is."""
+    return getattr(meta, "columnar", meta)
+
+
 def _rows_of(meta: BatchMeta) -> dict[str, object]:
     """The header entries that name a meta's rows."""
     return {"parts": meta._parts, "indexes": meta._indexes_bytes, "generations": meta._generations_bytes}
@@ -346,6 +351,7 @@ def get(
     allow_pickle: bool = True,
 ) -> Operation[TensorDict]:
     """Read columns of the rows of `meta`, in its order; default the fields that it names."""
+    meta = columnar(meta)
     header = pack_header(**_rows_of(meta), fields=meta.field_names if fields is None else fields, strict=True)
     return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
 
@@ -386,13 +392,14 @@ def _check_batch_size(batch_size: object) -> None:
 
 def set_tags(meta: BatchMeta) -> Operation[None]:
     """Replace the tags of the rows by those that `meta` carries."""
+    meta = columnar(meta)
     header = pack_header(**_rows_of(meta), tags=meta._tags_bytes or _tags.encode([{}] * meta.size), replace=True)
     return Operation(MessageType.SET_TAGS, header, _ignore)
 
 
 def clear_rows(meta: BatchMeta) -> Operation[None]:
     """Remove the rows of `meta`; those that are gone already are ignored."""
-    return Operation(MessageType.CLEAR_ROWS, pack_header(**_rows_of(meta)), _ignore)
+    return Operation(MessageType.CLEAR_ROWS, pack_header(**_rows_of(columnar(meta))), _ignore)
 
 
 def clear_partition(partition_id: str) -> Operation[bool]:

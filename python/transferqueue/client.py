@@ -50,6 +50,7 @@ def _put_operation(
             raise InvalidArgumentError("put: neither metadata nor partition_id given; name the rows or the partition")
         columns = _operations.parsed_fields(data, data_parser)
         return _operations.insert(columns, partition_id, rows, allow_pickle=allow_pickle)
+    metadata = _operations.columnar(metadata)
     if not isinstance(metadata, BatchMeta):
         raise InvalidTypeError(f"put: metadata is a {type(metadata).__name__}; give a BatchMeta")
     if metadata.size == 0:

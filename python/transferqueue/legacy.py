@@ -9,8 +9,12 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from transferqueue._deprecation import deprecate
 from transferqueue._legacy_samples import FieldMeta, ProductionStatus, SampleMeta
+from transferqueue._row_reads import instead_of
+from transferqueue._sample_views import SampleView
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 from transferqueue.meta import BatchMeta
 
@@ -27,7 +31,17 @@ _SAMPLES = deprecate(
         "the columns of `.columnar`: `[s.global_index for s in m.samples]` is `m.columnar.global_indexes`, "
         "`[s.partition_id for s in m.samples]` is `m.columnar.partition_ids`, "
         "`m.samples[i].fields[name].dtype` is `m.columnar.get_dtypes(name)`, "
+        "`m.samples[i].fields[name].shape` is `m.columnar.get_row_shape(name, i)`, "
         "`m.samples[i].is_ready` is `bool(m.columnar.production_status[i])`"
+    ),
+)
+_MADE_OF_ROWS = deprecate(
+    "LegacyBatchMeta(samples=[...])",
+    since="0.2.0",
+    removed_in="1.0.0",
+    use=(
+        "`BatchMeta(global_indexes=[...], partition_ids=[...], field_schema={name: {'dtype': ..., 'shape': ...}}, "
+        "production_status=[...])`, one int, str and 0 or 1 per row; without rows `BatchMeta(extra_info=...)`"
     ),
 )
 
@@ -50,7 +64,11 @@ class LegacyBatchMeta:
         The samples' fields differ.
     """
 
-    __slots__ = ("_columnar", "_samples")
+    __slots__ = ("_columnar", "_samples", "_seen")
+
+    _columnar: BatchMeta
+    _samples: list[SampleMeta] | None
+    _seen: tuple[Any, Any]
 
     def __init__(
         self,
@@ -59,12 +77,12 @@ class LegacyBatchMeta:
         custom_meta: Mapping[int, Mapping[str, Any]] | None = None,
         _custom_backend_meta: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> None:
-        self._samples: list[SampleMeta] | None = None
+        self._samples = None
         if isinstance(samples, BatchMeta):
             self._columnar = samples
         else:
-            self._samples = _numbered(copy.deepcopy(list(samples)))
-            self._columnar = _columnar_of(self._samples)
+            _MADE_OF_ROWS.warn()
+            self._take_rows(copy.deepcopy([_row_of(sample) for sample in samples]))
         if extra_info is not None:
             self._columnar.extra_info = copy.deepcopy(dict(extra_info))
         indexes = self._columnar.global_indexes
@@ -73,25 +91,51 @@ class LegacyBatchMeta:
         if _custom_backend_meta:
             self._columnar._custom_backend_meta = [dict(_custom_backend_meta.get(index, {})) for index in indexes]
 
+    def _take_rows(self, samples: list[SampleMeta]) -> None:
+        self._columnar = _columnar_of(samples)
+        self._keep_rows(samples)
+
+    def _keep_rows(self, samples: list[SampleMeta]) -> None:
+        """Have rows that say what the columns say now."""
+        self._samples = _numbered(samples)
+        self._seen = _content(self._columnar), _content(_columnar_of(samples))
+
     @property
     def columnar(self) -> BatchMeta:
-        """The BatchMeta beneath; with the changes that were made to rows of ``samples``."""
-        if self._samples is not None and self._samples != _samples_of(self._columnar):
-            old, self._columnar = self._columnar, _columnar_of(self._samples)
-            self._columnar.extra_info = old.extra_info
-            if old.global_indexes == self._columnar.global_indexes:
-                self._columnar.custom_meta = old.custom_meta
+        """The BatchMeta beneath; with the changes that were made to rows of ``samples``.
+
+        It is the same object until a row is changed. What is changed in it, is changed in the rows.
+        """
+        self._agree()
         return self._columnar
+
+    def _agree(self) -> None:
+        """Take over what was changed since last time, in the columns or else in the rows."""
+        if self._samples is None:
+            return
+        columns, rows = self._seen
+        if _content(self._columnar) != columns:
+            self._samples[:] = _samples_of(self._columnar)  # in place: the caller has this list
+            self._keep_rows(self._samples)
+            return
+        changed = _columnar_of(self._samples)
+        if _content(changed) != rows:
+            _carry_over(self._columnar, changed)
+            self._columnar = changed
+            self._keep_rows(self._samples)
 
     @property
     def samples(self) -> list[SampleMeta]:
         """The rows as objects. Deprecated: O(rows x fields); read the columns of ``columnar``."""
-        _SAMPLES.warn()
+        _SAMPLES.warn(instead_of=instead_of)
         return self._rows()
 
     def _rows(self) -> list[SampleMeta]:
         if self._samples is None:
-            self._samples = _samples_of(self._columnar)
+            self._keep_rows(_samples_of(self._columnar))
+        else:
+            self._agree()
+        assert self._samples is not None
         return self._samples
 
     # --- what it says ---
@@ -99,20 +143,20 @@ class LegacyBatchMeta:
     @property
     def size(self) -> int:
         """Number of rows."""
-        return self._columnar.size
+        return self._columnar.size if self._samples is None else len(self._samples)
 
     def __len__(self) -> int:
-        return self._columnar.size
+        return self.size
 
     @property
     def global_indexes(self) -> list[int]:
         """Identity of each row."""
-        return self._columnar.global_indexes
+        return self.columnar.global_indexes
 
     @property
     def partition_ids(self) -> list[str]:
         """Partition of each row."""
-        return self._columnar.partition_ids
+        return self.columnar.partition_ids
 
     @property
     def field_names(self) -> list[str]:
@@ -123,13 +167,13 @@ class LegacyBatchMeta:
     def is_ready(self) -> bool:
         """Whether all cells of all rows are there; True for an empty batch, as it was."""
         if self._samples is not None:
-            return all(sample.is_ready for sample in self._samples)
-        return self.size == 0 or self._columnar.is_ready
+            return all(sample.is_ready for sample in self._rows())
+        return self._columnar.size == 0 or self._columnar.is_ready
 
     @property
     def custom_meta(self) -> dict[int, dict[str, Any]]:
         """Tags by global index."""
-        return dict(zip(self.global_indexes, self._columnar.custom_meta, strict=True))
+        return dict(zip(self.global_indexes, self.columnar.custom_meta, strict=True))
 
     @property
     def extra_info(self) -> dict[str, Any]:
@@ -170,7 +214,7 @@ class LegacyBatchMeta:
 
     def get_all_custom_meta(self) -> list[dict[str, Any]]:
         """A deep copy of the rows' tags."""
-        return self._columnar.get_all_custom_meta()
+        return self.columnar.get_all_custom_meta()
 
     def update_custom_meta(self, custom_meta: Sequence[Mapping[str, Any]] | None) -> None:
         """Replace every row's tag; None changes nothing.
@@ -186,11 +230,11 @@ class LegacyBatchMeta:
             raise InvalidArgumentError(
                 f"The length of custom_meta list {len(custom_meta)} must match the batch size: {self.size}"
             )
-        self._columnar.custom_meta = custom_meta
+        self.columnar.custom_meta = custom_meta
 
     def clear_custom_meta(self) -> None:
         """Empty the rows' tags."""
-        self._columnar.clear_custom_meta()
+        self.columnar.clear_custom_meta()
 
     # --- operations ---
 
@@ -198,24 +242,24 @@ class LegacyBatchMeta:
         """Another batch; with copies of some rows' objects where there are any."""
         made = LegacyBatchMeta(columnar)
         if self._samples is not None and rows is not None:
-            made._samples = _numbered([copy.deepcopy(self._samples[row]) for row in rows])
+            made._keep_rows([copy.deepcopy(self._samples[row]) for row in rows])
         return made
 
     def add_fields(self, tensor_dict: TensorDict, set_all_ready: bool = True) -> LegacyBatchMeta:
         """Add the fields of a batch of as many rows, in place, and return this object."""
-        had = self._samples
         status = ProductionStatus.of(set_all_ready)
         try:
             self._columnar = self.columnar.add_fields(tensor_dict, set_all_ready)
         except InvalidArgumentError as cause:
             raise InvalidArgumentError(f"add_fields length mismatch: samples={self.size}: {cause}") from cause
-        if had is not None:
+        if (had := self._samples) is not None:
             names = [str(name) for name in tensor_dict.keys()]  # noqa: SIM118 (a TensorDict iterates over its rows)
             for sample, fresh in zip(had, _samples_of(self._columnar), strict=True):
                 added = {name: fresh.fields[name] for name in names}
                 for cell in added.values():
                     cell.production_status = status
                 sample.add_fields(added)
+            self._keep_rows(had)
         return self
 
     def select_fields(self, field_names: Iterable[str]) -> LegacyBatchMeta:
@@ -223,7 +267,7 @@ class LegacyBatchMeta:
         names = list(field_names)
         made = self._wrap(self.columnar.select_fields(names))
         if self._samples is not None:
-            made._samples = _numbered([sample.select_fields(names) for sample in self._samples])
+            made._keep_rows([sample.select_fields(names) for sample in self._samples])
         return made
 
     def select_samples(self, sample_indices: Iterable[int]) -> LegacyBatchMeta:
@@ -268,16 +312,18 @@ class LegacyBatchMeta:
         order = list(indices)
         self.columnar.reorder(order)
         if self._samples is not None:
-            self._samples = _numbered([self._samples[row] for row in order])
+            self._samples[:] = [self._samples[row] for row in order]
+            self._keep_rows(self._samples)
 
-    def union(self, other: LegacyBatchMeta, validate: bool = True) -> LegacyBatchMeta:
-        """The same rows, in this one's order, with the fields of both; the other wins.
+    def union(self, other: LegacyBatchMeta | BatchMeta, validate: bool = True) -> LegacyBatchMeta:
+        """The same rows, in this one's order, with the fields of both; the other, also a BatchMeta, wins.
 
         Raises
         ------
         InvalidArgumentError
             The batches don't have the same rows, and ``validate``.
         """
+        other = _legacy(other)
         if validate:
             self._check_same_rows(other)
         places = {index: row for row, index in enumerate(other.global_indexes)}
@@ -285,7 +331,7 @@ class LegacyBatchMeta:
         made = LegacyBatchMeta(self.columnar.union(matched))
         if self._samples is not None or other._samples is not None:
             theirs = other._rows()
-            made._samples = _numbered(
+            made._keep_rows(
                 [
                     copy.deepcopy(sample).union(copy.deepcopy(theirs[places[sample.global_index]]))
                     for sample in self._rows()
@@ -302,15 +348,15 @@ class LegacyBatchMeta:
             raise InvalidArgumentError("Error: Partition IDs do not match for union.")
 
     @classmethod
-    def concat(cls, data: Iterable[LegacyBatchMeta], validate: bool = True) -> LegacyBatchMeta:
-        """The rows of several batches; empty ones are left out, of extra_info tensors and lists are joined.
+    def concat(cls, data: Iterable[LegacyBatchMeta | BatchMeta], validate: bool = True) -> LegacyBatchMeta:
+        """The rows of several batches, also BatchMetas; empty ones are left out, of extra_info tensors and lists joined.
 
         Raises
         ------
         InvalidArgumentError
             Fields differ, and ``validate``.
         """
-        full = [batch for batch in data if batch.size]
+        full = [_legacy(batch) for batch in data if batch.size]
         if not full:
             return cls.empty()
         if validate and any(batch.field_names != full[0].field_names for batch in full):
@@ -318,7 +364,7 @@ class LegacyBatchMeta:
         bare = [_without_extra_info(batch.columnar) for batch in full]
         made = cls(BatchMeta.concat(bare, validate), extra_info=_joined_info([batch.extra_info for batch in full]))
         if any(batch._samples is not None for batch in full):
-            made._samples = _numbered([copy.deepcopy(sample) for batch in full for sample in batch._rows()])
+            made._keep_rows([copy.deepcopy(sample) for batch in full for sample in batch._rows()])
         return made
 
     @classmethod
@@ -331,7 +377,7 @@ class LegacyBatchMeta:
     @classmethod
     def empty(cls, extra_info: Mapping[str, Any] | None = None) -> LegacyBatchMeta:
         """Make a batch without rows."""
-        return cls(extra_info=extra_info)
+        return cls(BatchMeta(), extra_info=extra_info)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LegacyBatchMeta:
@@ -353,6 +399,43 @@ class LegacyBatchMeta:
             f"BatchMeta(size={self.size}, field_names={self.field_names}, is_ready={self.is_ready}, "
             f"samples=[{rows}], extra_info={self.extra_info})"
         )
+
+
+def _legacy(batch: LegacyBatchMeta | BatchMeta) -> LegacyBatchMeta:
+    return LegacyBatchMeta(batch) if isinstance(batch, BatchMeta) else batch
+
+
+def _row_of(sample: Any) -> SampleMeta:
+    """A row to keep: of a view of a BatchMeta's row its values."""
+    if isinstance(sample, SampleMeta):
+        return sample
+    if not isinstance(sample, SampleView):
+        raise InvalidTypeError(f"LegacyBatchMeta: samples has a {type(sample).__name__}; give SampleMeta")
+    cells = {
+        name: FieldMeta(name, cell.dtype, cell.shape, ProductionStatus.of(cell.production_status))
+        for name, cell in sample.fields.items()
+    }
+    return SampleMeta(sample.partition_id, sample.global_index, cells)
+
+
+def _content(meta: BatchMeta) -> tuple[Any, ...]:
+    """What rows say of a batch, to compare."""
+    meta._packed  # noqa: B018 (takes over what was changed in its arrays)
+    parts = meta._map
+    return parts["gi"], parts["parts"], parts["status"], parts["fields"]
+
+
+def _carry_over(old: BatchMeta, new: BatchMeta) -> None:
+    """Give rows that are in both what rows as objects don't have: generations, tags, what the backend keeps."""
+    places = {index: row for row, index in enumerate(old.global_indexes)}
+    rows = [places.get(index) for index in new.global_indexes]
+    new.extra_info = old.extra_info
+    new.custom_meta = [{} if row is None else old.custom_meta[row] for row in rows]
+    if old._backend_meta is not None:
+        new._custom_backend_meta = [{} if row is None else old._custom_backend_meta[row] for row in rows]
+    kept = old._generations_bytes
+    if kept is not None and None not in rows:
+        new._map["gen"] = np.frombuffer(kept, "<u4")[np.array(rows, np.intp)].tobytes()
 
 
 def _numbered(samples: list[SampleMeta]) -> list[SampleMeta]:

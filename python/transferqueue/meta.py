@@ -250,6 +250,22 @@ class BatchMeta:
         schema = self.field_schema[field_name]
         return schema["per_sample_shapes"] if schema["is_nested"] else schema["shape"]
 
+    def get_row_shape(self, field_name: str, row: int) -> tuple[int, ...] | None:
+        """Shape of a field in one row, by its position in the batch; None if it is not known.
+
+        Raises
+        ------
+        KeyError
+            For an unknown field.
+        IndexError
+            A position outside [-B, B).
+        """
+        shapes = self.get_shapes(field_name)
+        if not -self.size <= row < self.size:
+            raise IndexError(f"row {row}: the batch has {self.size} rows")
+        shape: tuple[int, ...] | None = shapes[row] if isinstance(shapes, list) else shapes
+        return shape
+
     def _entry(self, field_name: str) -> list[Any]:
         for entry in self._map["fields"]:
             if entry[0] == field_name:

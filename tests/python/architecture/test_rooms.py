@@ -33,7 +33,7 @@ ROOMS = (
     ("_attachment",),
     ("_starter",),
     ("_session",),
-    ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_legacy_samples", "legacy", "streaming", "server"),
+    ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_row_reads", "_legacy_samples", "legacy", "streaming", "server"),
     ("__init__",),
     ("demo", "bench", "cli"),  # users of the package like everybody
     ("__main__",),

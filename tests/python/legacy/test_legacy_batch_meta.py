@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import warnings
 from typing import Any
 
@@ -13,6 +14,9 @@ from tensordict import NonTensorStack, TensorDict
 
 from transferqueue.legacy import FieldMeta, LegacyBatchMeta, ProductionStatus, SampleMeta
 from transferqueue.meta import BatchMeta
+
+# What these are made of is itself deprecated; the tests of the warnings record them.
+pytestmark = pytest.mark.filterwarnings(r"ignore:LegacyBatchMeta\(samples=:DeprecationWarning")
 
 READY, NOT = ProductionStatus.READY_FOR_CONSUME, ProductionStatus.NOT_PRODUCED
 
@@ -77,11 +81,68 @@ def test_reading_the_rows_warns_once_per_call_site_with_the_replacement() -> Non
         warnings.simplefilter("always")
         for _ in range(3):
             assert len(meta.samples) == 2
-        assert len(meta.samples) == 2
-    assert len(caught) == 2
+        kept = meta.samples
+    assert len(kept) == len(caught) == 2
     assert {warning.category for warning in caught} == {DeprecationWarning}
     assert {warning.filename for warning in caught} == {__file__}
-    assert "m.columnar.global_indexes" in str(caught[0].message)
+    assert "use `meta.columnar.size` instead of `len(meta.samples)`" in str(caught[0].message)
+    assert "m.columnar.global_indexes" in str(caught[1].message)
+
+
+def test_making_a_batch_of_rows_warns_at_the_place_that_does_it() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            made = LegacyBatchMeta(samples=[sample(1)])
+        made.select_samples([0]).chunk(2)
+        LegacyBatchMeta.concat([made, made.union(made)])
+    assert [warning.filename for warning in caught] == [__file__]
+    assert "BatchMeta(global_indexes=" in str(caught[0].message)
+
+
+def test_the_warning_names_the_expression_that_replaces_the_one_at_its_place() -> None:
+    meta = LegacyBatchMeta([sample(4, x=(2,)), sample(9, "q", x=(5,), status=NOT)])
+    place = 1
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read = [
+            [s.global_index for s in meta.samples],
+            {s.partition_id for s in meta.samples},
+            sorted(s.global_index for s in meta.samples),
+            all(s.is_ready for s in meta.samples),
+            meta.samples[place].global_index,
+            meta.samples[-1].is_ready,
+            meta.samples[0].fields["x"].shape[0],
+            meta.samples[place].fields["x"].dtype,
+            meta.samples == [],
+            not meta.samples,
+        ]
+    said = [re.search(r"use `(.*)` instead of `(.*)`$", str(warning.message)) for warning in caught]
+    assert [match[2] for match in said if match][4] == "meta.samples[place].global_index"
+    assert [match[1] for match in said if match] == [
+        "list(meta.columnar.global_indexes)",
+        "set(meta.columnar.partition_ids)",
+        "meta.columnar.global_indexes",
+        "bool(meta.columnar.production_status.all())",
+        "meta.columnar.global_indexes[place]",
+        "bool(meta.columnar.production_status[-1])",
+        'meta.columnar.get_row_shape("x", 0)',
+        'meta.columnar.get_dtypes("x")',
+        "meta.columnar.size == 0",
+        "not meta.columnar.size",
+    ]
+    names = {"meta": meta, "place": place}
+    now = [eval(match[1], names) for match in said if match]
+    now[2], now[6] = sorted(now[2]), now[6][0]
+    assert read == now
+
+
+def test_without_a_source_the_warning_names_the_columns() -> None:
+    names = {"meta": make(1)}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        exec("len(meta.samples)", names)
+    assert "m.columnar.partition_ids" in str(caught[0].message)
 
 
 def test_a_change_of_a_row_reaches_the_columns() -> None:
@@ -92,6 +153,79 @@ def test_a_change_of_a_row_reaches_the_columns() -> None:
     assert meta.columnar.field_names == ["x", "y"]
     assert meta.columnar.get_dtypes("y") == torch.int8
     assert meta.extra_info == {"k": 1}
+
+
+def test_a_shape_is_read_by_field_and_row() -> None:
+    nested = {"dtype": torch.int8, "is_nested": True, "per_sample_shapes": [(2,), (3,)]}
+    columnar = BatchMeta([1, 2], ["p"] * 2, {"x": nested, "y": {}})
+    assert [columnar.get_row_shape("x", row) for row in (0, 1, -1)] == [(2,), (3,), (3,)]
+    assert columnar.get_row_shape("y", 0) is None
+    for row in (2, -3):
+        with pytest.raises(IndexError, match=r"the batch has 2 rows"):
+            columnar.get_row_shape("x", row)
+    with pytest.raises(KeyError, match=r"field 'z'"):
+        columnar.get_row_shape("z", 0)
+
+
+def test_rows_can_be_appended_removed_and_exchanged() -> None:
+    meta = LegacyBatchMeta([sample(1), sample(2)], custom_meta={1: {"a": 1}, 2: {"b": 2}})
+    kept = rows(meta)
+    kept.append(sample(3))
+    assert (meta.size, len(meta), meta.global_indexes) == (3, 3, [1, 2, 3])
+    del kept[0]
+    kept.reverse()
+    assert meta.columnar.global_indexes == [3, 2]
+    assert meta.custom_meta == {3: {}, 2: {"b": 2}}
+    assert [row.batch_index for row in kept] == [0, 1]
+    kept[0].fields["x"].production_status = NOT
+    assert meta.columnar.production_status.tolist() == [0, 1]
+    kept[1] = sample(7, "q")
+    assert meta.partition_ids == ["p", "q"]
+
+
+def test_a_change_of_the_columns_reaches_rows_that_were_read() -> None:
+    meta = make(1, 2)
+    kept = rows(meta)
+    meta.columnar.add_fields(TensorDict({"y": torch.zeros(2, 3)}, [2]))
+    meta.columnar.production_status[1] = 0
+    assert rows(meta) is kept
+    assert [row.field_names for row in kept] == [["x", "y"]] * 2
+    assert [row.is_ready for row in kept] == [True, False]
+    meta.columnar.reorder([1, 0])
+    assert [row.global_index for row in rows(meta)] == [2, 1]
+
+
+def test_reading_rows_leaves_the_columns_the_same_object() -> None:
+    columnar = BatchMeta([1, 2], ["p"] * 2, {"x": {"is_nested": True, "per_sample_shapes": [(2,), (2,)]}}, [1, 1])
+    meta = LegacyBatchMeta(columnar)
+    assert len(rows(meta)) == 2
+    meta.update_custom_meta([{"a": 1}, {}])
+    assert meta.columnar is columnar
+    rows(meta)[0].fields["x"].shape = (9,)
+    assert meta.columnar is not columnar
+    assert meta.columnar.get_row_shape("x", 0) == (9,)
+
+
+def test_cells_that_are_not_there_stay_so_when_tags_change() -> None:
+    meta = make(1, x=(1,), y=(2,))
+    rows(meta)[0].fields["y"].production_status = NOT
+    meta.update_custom_meta([{"a": 1}])
+    assert rows(meta)[0].production_status == {"x": READY, "y": NOT}
+    assert meta.columnar.production_status.tolist() == [0]
+
+
+def test_until_somebody_reads_rows_none_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[SampleMeta] = []
+    monkeypatch.setattr("transferqueue.legacy.SampleMeta", lambda *args: made.append(SampleMeta(*args)) or made[-1])
+    meta = LegacyBatchMeta(BatchMeta(range(8), ["p"] * 8, {"x": {"dtype": torch.int8, "shape": (2,)}}, [1] * 8))
+    meta.reorder(range(7, -1, -1))
+    meta.add_fields(TensorDict({"y": torch.zeros(8, 3)}, [8]))
+    parts = meta.union(meta.select_fields(["x"])).chunk(2)
+    again = LegacyBatchMeta.concat([*parts[1:], *parts[:1], *meta.chunk_by_partition()]).select_samples([3, 1])[0]
+    assert (again.size, again.field_names, again.is_ready, again.custom_meta) == (1, ["x", "y"], True, {0: {}})
+    pickle.loads(pickle.dumps(again)).set_extra_info("k", 1)
+    assert not made
+    assert len(rows(again)) == len(made) == 1
 
 
 def test_an_empty_batch_is_ready_as_it_was() -> None:
@@ -237,6 +371,17 @@ def test_concat_joins_rows_and_extra_info_as_it_did() -> None:
         LegacyBatchMeta.concat([make(1), make(2, y=(1,))])
 
 
+def test_columnar_batches_join_in() -> None:
+    mine, columnar = make(1, 2), BatchMeta([1, 2], ["p"] * 2, {"y": {"dtype": torch.int8, "shape": (1,)}}, [1, 1])
+    assert mine.union(columnar).field_names == ["x", "y"]
+    assert LegacyBatchMeta.concat([LegacyBatchMeta(columnar), columnar]).global_indexes == [1, 2, 1, 2]
+    views = LegacyBatchMeta(samples=[columnar.samples[1], columnar.samples[0]])
+    assert [row.global_index for row in rows(views)] == [2, 1]
+    assert views.columnar.get_dtypes("y") == torch.int8
+    with pytest.raises(TypeError, match=r"samples has a dict"):
+        LegacyBatchMeta(samples=[{}])
+
+
 def test_union_matches_rows_by_index() -> None:
     mine, theirs = make(1, 2, x=(1,)), make(2, 1, x=(7,), y=(2,))
     theirs.set_extra_info("k", 1)
@@ -252,11 +397,11 @@ def test_union_matches_rows_by_index() -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (make(1), r"Batch sizes"),
-        (make(1, 3), r"Global indexes"),
-        (LegacyBatchMeta([sample(1, "q"), sample(2)]), r"Partition IDs"),
+        ([sample(1)], r"Batch sizes"),
+        ([sample(1), sample(3)], r"Global indexes"),
+        ([sample(1, "q"), sample(2)], r"Partition IDs"),
     ],
 )
-def test_union_of_other_rows_is_a_value_error(other: LegacyBatchMeta, message: str) -> None:
+def test_union_of_other_rows_is_a_value_error(other: list[SampleMeta], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        make(1, 2).union(other)
+        make(1, 2).union(LegacyBatchMeta(other))
