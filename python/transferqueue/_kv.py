@@ -115,6 +115,8 @@ def _batch_get(
 def _get_by_meta(
     meta: KVBatchMeta, select_fields: list[str] | str | None, layout: str, copy: bool | None
 ) -> Operation[TensorDict]:
+    if not isinstance(meta, KVBatchMeta):
+        raise InvalidTypeError(f"kv_batch_get_by_meta: meta is a {type(meta).__name__}; give a KVBatchMeta")
     if meta.partition_id is None:
         raise InvalidArgumentError("kv_batch_get_by_meta: meta.partition_id is None; it must name the partition")
     names = meta.fields if select_fields is None else _operations.check_names(select_fields, "select_fields")
@@ -147,7 +149,8 @@ def kv_put(
     tag : dict, optional
         Entries merged into the row's tag.
     data_parser : callable, optional
-        ``dict -> dict`` of the columns, run here before they are copied.
+        ``dict -> dict`` of the columns, run in this process before they are copied (by a coroutine: in a thread). It keeps the names
+        and the number of rows.
     timeout_s : float, optional
         Seconds to wait; default that of the client.
 
@@ -160,6 +163,8 @@ def kv_put(
     ------
     InvalidArgumentError, InvalidTypeError, SchemaMismatchError, StorageFullError
         Nothing was registered or written.
+    TransferQueueError
+        `data_parser` raised an exception, which is the cause. This and what it returns wrongly are RuntimeErrors too.
     """
     return _session.client()._send(_single_put(key, partition_id, fields, tag, data_parser), timeout_s)
 
@@ -275,7 +280,8 @@ async def async_kv_put(
     timeout_s: float | None = None,
 ) -> KVBatchMeta:
     """`kv_put` as a coroutine."""
-    return await _session.client()._send_async(_single_put(key, partition_id, fields, tag, data_parser), timeout_s)
+    made = await _operations.make_async(lambda: _single_put(key, partition_id, fields, tag, data_parser), data_parser)
+    return await _session.client()._send_async(made, timeout_s)
 
 
 async def async_kv_batch_put(
@@ -288,7 +294,8 @@ async def async_kv_batch_put(
     timeout_s: float | None = None,
 ) -> KVBatchMeta:
     """`kv_batch_put` as a coroutine."""
-    return await _session.client()._send_async(_batch_put(keys, partition_id, fields, tags, data_parser), timeout_s)
+    made = await _operations.make_async(lambda: _batch_put(keys, partition_id, fields, tags, data_parser), data_parser)
+    return await _session.client()._send_async(made, timeout_s)
 
 
 async def async_kv_batch_get(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from transferqueue import _extra_info, _tags
-from transferqueue.errors import InvalidArgumentError
+from transferqueue._arguments import require_iterable, require_mapping, require_names, require_number, require_sized
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 
 __all__ = ["KVBatchMeta"]
+
+#: More is a mistake, and would fill the memory with empty batches.
+MOST_CHUNKS = 1 << 20
 
 
 @dataclass
@@ -43,16 +47,20 @@ class KVBatchMeta:
     extra_info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.keys) != len(self.tags):
+        if len(require_sized("keys", self.keys)) != len(require_sized("tags", self.tags)):
             raise InvalidArgumentError(f"{len(self.keys)} keys, but {len(self.tags)} tags; give one tag per key")
-        _check_unique("keys", self.keys)
-        self.keys = list(self.keys)
+        keys = require_names("keys", self.keys)
+        _check_unique("keys", keys)
         if self.fields is not None:
-            _check_unique("fields", self.fields)
-            self.fields = list(self.fields)
+            fields = require_names("fields", require_iterable("fields", self.fields))
+            _check_unique("fields", fields)
+            self.fields = fields
+        if self.partition_id is not None and not isinstance(self.partition_id, str):
+            raise InvalidTypeError(f"partition_id: got a {type(self.partition_id).__name__}; give a str or None")
         # Each one by itself: ``[{}] * n`` must become n dicts.
         self.tags = [_copied_tag(tag) for tag in self.tags]
-        self.extra_info = copy.deepcopy(self.extra_info) if self.extra_info is not None else {}
+        self.keys = keys
+        self.extra_info = copy.deepcopy(dict(require_mapping("extra_info", self.extra_info)))
 
     @classmethod
     def _of(
@@ -103,6 +111,7 @@ class KVBatchMeta:
         RuntimeError
             A key that is not in this batch.
         """
+        keys_to_select = require_names("keys_to_select", keys_to_select)
         if len(set(keys_to_select)) != len(keys_to_select):
             raise InvalidArgumentError(f"select_keys: Contain duplicate keys.: {_first_twice(keys_to_select)!r}")
         places = {key: row for row, key in enumerate(self.keys)}
@@ -119,7 +128,7 @@ class KVBatchMeta:
         InvalidArgumentError
             ``indexes`` is no permutation of the positions.
         """
-        order = [int(index) for index in indexes]
+        order = [require_number("reorder", index, 0) for index in require_iterable("reorder", indexes)]
         if len(order) != self.size:
             raise InvalidArgumentError(f"reorder: {len(order)} positions for {self.size} rows; name each once")
         if sorted(order) != list(range(self.size)):
@@ -135,8 +144,7 @@ class KVBatchMeta:
         InvalidArgumentError
             ``chunks`` is less than 1.
         """
-        if chunks < 1:
-            raise InvalidArgumentError(f"chunk: into {chunks} batches; give at least 1")
+        chunks = require_number("chunk", chunks, 1, MOST_CHUNKS)
         length, longer = divmod(self.size, chunks)
         starts = [length * place + min(place, longer) for place in range(chunks + 1)]
         return [self._rows(range(starts[place], starts[place + 1])) for place in range(chunks)]
@@ -150,7 +158,10 @@ class KVBatchMeta:
         InvalidArgumentError
             Partitions or fields differ, a key comes twice, or extra_info has conflicting values for an entry.
         """
-        batches = list(data)
+        batches = list(require_iterable("concat", data))
+        for batch in batches:
+            if not isinstance(batch, KVBatchMeta):
+                raise InvalidTypeError(f"concat: got a {type(batch).__name__}; give KVBatchMetas")
         full = [batch for batch in batches if batch.size]
         info = _extra_info.merged(batch.extra_info or {} for batch in full or batches)
         if not full:
@@ -181,7 +192,9 @@ def _copied_tag(tag: dict[str, Any]) -> dict[str, Any]:
     """A deep copy; of a flat dict, which most tags are, a quick one."""
     if type(tag) is dict and set(map(type, tag.values())) <= _IMMUTABLE:
         return dict(tag)
-    return copy.deepcopy(tag)
+    if not isinstance(tag, Mapping):
+        raise InvalidTypeError(f"tags: {tag!r:.80} is a {type(tag).__name__}; a tag is a dict")
+    return copy.deepcopy(dict(tag))
 
 
 def _names(batch: KVBatchMeta) -> set[str] | None:

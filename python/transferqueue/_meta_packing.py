@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,14 +11,17 @@ import msgpack
 import numpy as np
 
 from transferqueue import _tags
+from transferqueue._arguments import require_iterable, require_mapping, require_names, require_number, require_sized
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError, ProtocolError
 
-__all__ = ["dtype_of", "field_entries", "field_schema", "pack_rows", "packed_tags", "unpack_map"]
+__all__ = ["dtype_of", "field_entries", "field_schema", "pack_rows", "packed_status", "packed_tags", "unpack_map"]
 
 VERSION = 1
 NESTED = 1
 NON_TENSOR = 2
 _NO_TENSOR = -1
+#: Of one dimension of one row: a nested field's sizes travel as int32.
+_LARGEST_EXTENT = 2**31 - 1
 
 
 def unpack_map(packed: bytes) -> dict[str, Any]:
@@ -46,22 +49,28 @@ def pack_rows(
     rows = len(indexes)
     runs = _partition_runs(partition_ids)
     _check_length("partition_ids", sum(count for _, count in runs), rows)
-    status = np.zeros(rows, np.int8) if production_status is None else _integers("production_status", production_status)
-    _check_length("production_status", len(status), rows)
-    if not np.isin(status, (0, 1)).all():
-        raise InvalidArgumentError("production_status: a value that is neither 0 (not ready) nor 1 (ready)")
+    status = np.zeros(rows, np.int8) if production_status is None else packed_status(production_status, rows)
     if custom_meta is not None:
-        _check_length("custom_meta", len(custom_meta), rows)
+        _check_length("custom_meta", len(require_sized("custom_meta", custom_meta)), rows)
     return {
         "v": VERSION,
         "n": rows,
         "gi": indexes.astype("<i8").tobytes(),
         "gen": None,
         "parts": runs,
-        "status": status.astype(np.int8).tobytes(),
-        "fields": field_entries(field_schema or {}, rows),
+        "status": status.tobytes(),
+        "fields": field_entries(require_mapping("field_schema", field_schema), rows),
         "tags": packed_tags(custom_meta),
     }
+
+
+def packed_status(production_status: Any, rows: int) -> np.ndarray[Any, Any]:
+    """A copy of what says which rows are ready, as int8 [rows]; or InvalidArgumentError, InvalidTypeError."""
+    status = _integers("production_status", production_status)
+    _check_length("production_status", len(status), rows)
+    if not np.isin(status, (0, 1)).all():
+        raise InvalidArgumentError("production_status: a value that is neither 0 (not ready) nor 1 (ready)")
+    return status.astype(np.int8)
 
 
 def packed_tags(custom_meta: Sequence[Mapping[str, Any]] | None) -> bytes | None:
@@ -70,18 +79,21 @@ def packed_tags(custom_meta: Sequence[Mapping[str, Any]] | None) -> bytes | None
 
 
 def _integers(what: str, values: Any) -> np.ndarray[Any, Any]:
+    require_iterable(what, values)
     array = np.asarray(values if hasattr(values, "__array__") else list(values))
     if array.size == 0:
         return np.empty(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "biu":
-        raise InvalidTypeError(f"{what}: got {array.dtype} of shape {array.shape}; give one int per row")
+        raise InvalidTypeError(f"{what}: got {array.dtype} of shape {array.shape}; give one int of 64 bits per row")
+    if array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max:
+        raise InvalidArgumentError(f"{what}: {array.max()} given; give numbers below 2**63")
     return array
 
 
 def _partition_runs(partition_ids: Any) -> list[list[Any]]:
-    if isinstance(partition_ids, str):
-        raise InvalidTypeError(f"partition_ids: got the str {partition_ids!r}; give a list with one partition per row")
-    runs = [[partition, sum(1 for _ in run)] for partition, run in groupby(partition_ids)]
+    runs = [
+        [partition, sum(1 for _ in run)] for partition, run in groupby(require_iterable("partition_ids", partition_ids))
+    ]
     for partition, _ in runs:
         if not isinstance(partition, str):
             raise InvalidTypeError(
@@ -102,7 +114,8 @@ def _check_length(what: str, length: int, rows: int) -> None:
 
 def field_entries(schema: Mapping[str, Mapping[str, Any]], rows: int) -> list[list[Any]]:
     """``[name, dtype, shape, flags, sizes]`` of every field, sorted by name, from Python's field_schema."""
-    return [_field_entry(name, schema[name], rows) for name in sorted(schema)]
+    names = sorted(require_names("field_schema", schema))
+    return [_field_entry(name, require_mapping(f"field_schema[{name!r}]", schema[name]), rows) for name in names]
 
 
 def _field_entry(name: str, entry: Mapping[str, Any], rows: int) -> list[Any]:
@@ -112,17 +125,22 @@ def _field_entry(name: str, entry: Mapping[str, Any], rows: int) -> list[Any]:
     if dtype == _NO_TENSOR:
         return [name, dtype, None, NON_TENSOR, None]
     shape = entry.get("shape")
-    plain = None if shape is None else [int(extent) for extent in shape]
+    plain = None if shape is None else list(_extents(name, "shape", shape))
     shapes = entry.get("per_sample_shapes")
-    if shapes is not None and len(shapes):
+    if shapes is not None and len(require_sized(f"field_schema[{name!r}]['per_sample_shapes']", shapes)):
         _check_length(f"field_schema[{name!r}]['per_sample_shapes']", len(shapes), rows)
-        return [name, dtype, *_nested_entry(shapes)]
+        return [name, dtype, *_nested_entry([_extents(name, "per_sample_shapes", each) for each in shapes])]
     return [name, dtype, plain, NESTED if entry.get("is_nested") else 0, None]
 
 
-def _nested_entry(shapes: Iterable[Sequence[int]]) -> tuple[list[int], int, bytes]:
+def _extents(name: str, what: str, shape: Any) -> tuple[int, ...]:
+    """A shape, checked; -1 stands for a dimension that differs from row to row."""
+    path = f"field_schema[{name!r}][{what!r}]"
+    return tuple(require_number(path, extent, -1, _LARGEST_EXTENT) for extent in require_iterable(path, shape))
+
+
+def _nested_entry(known: list[tuple[int, ...]]) -> tuple[list[int], int, bytes]:
     """Shape, flags and sizes of a nested field, from the shape of every row."""
-    known = [tuple(shape) for shape in shapes]
     rank = max(map(len, known))
     sizes = np.full((len(known), rank), -1, "<i4")
     for row, extents in enumerate(known):
@@ -187,5 +205,7 @@ def _dtype_code(dtype: Any) -> int | None:
         if isinstance(dtype, np.dtype) and dtype.kind in "biufc":
             dtype = torch.from_numpy(np.empty(0, dtype)).dtype
         if isinstance(dtype, torch.dtype):
+            if dtype not in CODES:
+                raise InvalidTypeError(f"field_schema: dtype {dtype} is not carried; give another")
             return CODES[dtype]
     return _NO_TENSOR

@@ -6,6 +6,7 @@ has logic of its own. ``docs/wire.md`` section 3 has the messages.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgpack
 
 from transferqueue import _tags
-from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+from transferqueue._arguments import LARGEST, require_iterable, require_mapping, require_number, require_sized
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError, TransferQueueError
 from transferqueue.meta import BatchMeta, KVBatchMeta
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ def packed_tags(tags: Sequence[Mapping[str, Any]] | None, rows: int) -> bytes | 
     """Return the tags of the rows that as many keys name, as the wire has them, or raise what is wrong with them."""
     if tags is None:
         return None
-    if len(tags) != rows:
+    if len(require_sized("tags", tags)) != rows:
         raise InvalidArgumentError(f"tags: {len(tags)} tags given for {rows} keys; give one per row")
     return _tags.encode(tags)
 
@@ -167,6 +169,14 @@ def packed_tags(tags: Sequence[Mapping[str, Any]] | None, rows: int) -> bytes | 
 def columnar(meta: Any) -> Any:
     """The BatchMeta beneath a LegacyBatchMeta; anything else as it is."""
     return getattr(meta, "columnar", meta)
+
+
+def check_meta(meta: object, what: str) -> BatchMeta:
+    """Return a BatchMeta, or that beneath a LegacyBatchMeta; or raise InvalidTypeError."""
+    batch = columnar(meta)
+    if not isinstance(batch, BatchMeta):
+        raise InvalidTypeError(f"{what}: metadata is a {type(meta).__name__}; give a BatchMeta")
+    return batch
 
 
 def _rows_of(meta: BatchMeta) -> dict[str, object]:
@@ -186,6 +196,11 @@ def _int8_tensor(data: bytes) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=torch.int8) if data else torch.empty(0, dtype=torch.int8)
 
 
+async def make_async(make: Callable[[], Operation[T]], data_parser: Callable[[Any], Any] | None) -> Operation[T]:
+    """Make an operation; in a thread if a user's parser runs for it, so that the event loop goes on meanwhile."""
+    return make() if data_parser is None else await asyncio.to_thread(make)
+
+
 def parsed_fields(fields: Any, data_parser: Callable[[Any], Any] | None) -> Any:
     """Run the user's parser over a dict of columns, and check what it gave back.
 
@@ -195,26 +210,50 @@ def parsed_fields(fields: Any, data_parser: Callable[[Any], Any] | None) -> Any:
         The parser can't be called, or returned no dict.
     InvalidArgumentError
         It changed the keys, or the number of rows of a column.
+    TransferQueueError
+        It raised an exception, which is the cause of this one. All of these are RuntimeErrors, as the peer's.
     """
     if data_parser is None:
         return fields
     if not callable(data_parser):
-        raise InvalidTypeError(f"data_parser must be callable: {type(data_parser).__name__} given")
+        raise _ParserTypeError(f"data_parser must be callable: {type(data_parser).__name__} given")
     before = {name: fields[name] for name in fields.keys()}  # noqa: SIM118 - a TensorDict iterates over rows
     lengths = {name: len(column) for name, column in before.items()}
-    after = data_parser(dict(before))
+    try:
+        after = data_parser(dict(before))
+    except Exception as error:
+        raise _ParserFailedError(f"data_parser raised {type(error).__name__}: {error}") from error
     if not isinstance(after, dict):
-        raise InvalidTypeError(f"data_parser must return a dict: it returned a {type(after).__name__}")
+        raise _ParserTypeError(f"data_parser must return a dict: it returned a {type(after).__name__}")
     if after.keys() != before.keys():
-        raise InvalidArgumentError(
-            f"data_parser must not change dict keys: had {sorted(before)}, returned {sorted(after)}"
+        raise _ParserResultError(
+            f"data_parser must not change dict keys: had {sorted(before)}, returned {sorted(map(str, after))}"
         )
     for name, column in after.items():
-        if len(column) != lengths[name]:
-            raise InvalidArgumentError(
-                f"data_parser changed the number of elements for key {name!r}: had {lengths[name]}, returned {len(column)}"
+        if (rows := _length_of(column)) != lengths[name]:
+            raise _ParserResultError(
+                f"data_parser changed the number of elements for key {name!r}: had {lengths[name]}, returned {rows}"
             )
     return after
+
+
+def _length_of(column: Any) -> int | str:
+    try:
+        return len(column)
+    except TypeError:
+        return f"a {type(column).__name__} without a length"
+
+
+class _ParserTypeError(InvalidTypeError, RuntimeError):
+    """What the parser is, or returned, has a wrong type; the peer raises RuntimeError."""
+
+
+class _ParserResultError(InvalidArgumentError, RuntimeError):
+    """The parser returned other names or rows."""
+
+
+class _ParserFailedError(TransferQueueError, RuntimeError):
+    """The parser raised an exception."""
 
 
 # ---- keys ------------------------------------------------------------------------------------------------------------
@@ -288,12 +327,10 @@ def retrieve_keys(global_indexes: int | Sequence[int], partition_id: str) -> Ope
     import numpy as np
 
     check_name(partition_id, "partition_id")
-    indexes = [global_indexes] if isinstance(global_indexes, int) else list(global_indexes)
+    given = [global_indexes] if isinstance(global_indexes, int | np.integer) else global_indexes
+    indexes = [require_number("global_indexes", index, -LARGEST) for index in require_iterable("global_indexes", given)]
     if not indexes:
         raise InvalidArgumentError("global_indexes: 0 given; give at least one")
-    for index in indexes:
-        if not isinstance(index, int | np.integer) or isinstance(index, bool):
-            raise InvalidTypeError(f"global_indexes: {index!r} is a {type(index).__name__}; give int")
 
     def read(reply: ReplyMessage) -> list[str | None]:
         answer = unpacked_header(reply)
@@ -365,29 +402,27 @@ def get_meta(
     sampling_config: Mapping[str, Any] | None,
 ) -> Operation[BatchMeta]:
     """Allocate rows (insert), take ready ones (fetch), or see all of a partition (force_fetch)."""
-    if mode not in FETCH_MODES:
+    if not isinstance(mode, str) or mode not in FETCH_MODES:
         raise InvalidArgumentError(f"mode: {mode!r} is none of {', '.join(FETCH_MODES)}")
     check_name(partition_id, "partition_id")
     names = check_names(data_fields, "data_fields")
-    if mode != "force_fetch":
-        _check_batch_size(batch_size)
+    if batch_size is None and mode != "force_fetch":
+        raise InvalidArgumentError(f"batch_size: None given; the mode {mode!r} needs the number of rows")
+    rows = None if mode == "force_fetch" else require_number("batch_size", batch_size, 1)
     if mode == "fetch":
         check_name(task_name, "task_name")
-    sampling = None if sampling_config is None else _tags.encode([sampling_config])
-    rows = None if mode == "force_fetch" else batch_size
+    sampling = None if sampling_config is None else _packed_sampling(sampling_config)
     header = pack_header(
         partition=partition_id, fields=names, batch_size=rows, mode=mode, task=task_name, sampling=sampling
     )
     return Operation(MessageType.META, header, _read_meta)
 
 
-def _check_batch_size(batch_size: object) -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int):
-        raise InvalidArgumentError(
-            f"batch_size: {batch_size!r} is a {type(batch_size).__name__}; give an int of at least 1"
-        )
-    if batch_size < 1:
-        raise InvalidArgumentError(f"batch_size: {batch_size} given; give at least 1")
+def _packed_sampling(sampling_config: Mapping[str, Any]) -> bytes:
+    try:
+        return _tags.encode([require_mapping("sampling_config", sampling_config)])
+    except InvalidTypeError as error:
+        raise InvalidTypeError(str(error).replace("the tag of row 0", "sampling_config")) from None
 
 
 def set_tags(meta: BatchMeta) -> Operation[None]:

@@ -14,12 +14,19 @@ import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import chain
+from numbers import Real
 from typing import Any, NoReturn, TypeAlias
 
 import msgpack
 
 from transferqueue import _runtime
-from transferqueue.errors import ERRORS_BY_KIND, InvalidArgumentError, ProtocolVersionError, TransferQueueError
+from transferqueue.errors import (
+    ERRORS_BY_KIND,
+    InvalidArgumentError,
+    InvalidTypeError,
+    ProtocolVersionError,
+    TransferQueueError,
+)
 
 VERSION = 1
 DONE, FAILED, NOT_YET = 0, 1, 2
@@ -325,6 +332,8 @@ def to_milliseconds(timeout_s: float | None) -> int:
     """Return a timeout as the wire has it: 0 for None (the server's default), else at least 1."""
     if timeout_s is None:
         return 0
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, Real):
+        raise InvalidTypeError(f"timeout_s: {timeout_s!r:.80} is a {type(timeout_s).__name__}; give seconds, or None")
     # `not >=` also refuses NaN.
     if not timeout_s >= 0:
         raise InvalidArgumentError(

@@ -50,9 +50,7 @@ def _put_operation(
             raise InvalidArgumentError("put: neither metadata nor partition_id given; name the rows or the partition")
         columns = _operations.parsed_fields(data, data_parser)
         return _operations.insert(columns, partition_id, rows, allow_pickle=allow_pickle)
-    metadata = _operations.columnar(metadata)
-    if not isinstance(metadata, BatchMeta):
-        raise InvalidTypeError(f"put: metadata is a {type(metadata).__name__}; give a BatchMeta")
+    metadata = _operations.check_meta(metadata, "put")
     if metadata.size == 0:
         raise InvalidArgumentError(
             "put: metadata cannot be none or empty: it has 0 rows; get one by get_meta or an earlier put"
@@ -107,9 +105,10 @@ class AsyncTransferQueueClient:
         timeout_s: float | None = None,
     ) -> BatchMeta:
         """Like `TransferQueueClient.put`."""
-        return await self._send_async(
-            _put_operation(data, metadata, partition_id, data_parser, self.allow_pickle), timeout_s
+        made = await _operations.make_async(
+            lambda: _put_operation(data, metadata, partition_id, data_parser, self.allow_pickle), data_parser
         )
+        return await self._send_async(made, timeout_s)
 
     async def async_get_meta(
         self,
@@ -134,7 +133,7 @@ class AsyncTransferQueueClient:
         timeout_s: float | None = None,
     ) -> TensorDict:
         """Like `TransferQueueClient.get_data`."""
-        if metadata.size == 0 or not metadata.field_names:
+        if _operations.check_meta(metadata, "get_data").size == 0 or not metadata.field_names:
             return _empty_columns()
         return await self._send_async(
             _operations.get(metadata, layout=layout, copy=copy, allow_pickle=self.allow_pickle), timeout_s
@@ -142,7 +141,7 @@ class AsyncTransferQueueClient:
 
     async def async_set_custom_meta(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
         """Like `TransferQueueClient.set_custom_meta`."""
-        if metadata.size:
+        if _operations.check_meta(metadata, "set_custom_meta").size:
             await self._send_async(_operations.set_tags(metadata), timeout_s)
 
     async def async_clear_partition(self, partition_id: str, *, timeout_s: float | None = None) -> None:
@@ -151,7 +150,7 @@ class AsyncTransferQueueClient:
 
     async def async_clear_samples(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
         """Like `TransferQueueClient.clear_samples`."""
-        if metadata.size:
+        if _operations.check_meta(metadata, "clear_samples").size:
             await self._send_async(_operations.clear_rows(metadata), timeout_s)
 
     async def async_get_production_status(
@@ -210,6 +209,10 @@ class AsyncTransferQueueClient:
     ) -> dict[str, dict[str, Any]]:
         """Like `transferqueue.kv_list`."""
         return await self._send_async(self._listings.operation(partition_id), timeout_s)
+
+    async def async_stats(self, *, timeout_s: float | None = None) -> dict[str, Any]:
+        """Like `TransferQueueClient.stats`."""
+        return await self._send_async(_operations.stats(), timeout_s)
 
 
 class TransferQueueClient(AsyncTransferQueueClient):
@@ -321,7 +324,7 @@ class TransferQueueClient(AsyncTransferQueueClient):
         StorageKeyNotFoundError
             A (row, field) was never written.
         """
-        if metadata.size == 0 or not metadata.field_names:
+        if _operations.check_meta(metadata, "get_data").size == 0 or not metadata.field_names:
             return _empty_columns()
         return self._send(
             _operations.get(metadata, layout=layout, copy=copy, allow_pickle=self.allow_pickle), timeout_s
@@ -329,7 +332,7 @@ class TransferQueueClient(AsyncTransferQueueClient):
 
     def set_custom_meta(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
         """Replace the tags of the rows by those that `metadata` carries."""
-        if metadata.size:
+        if _operations.check_meta(metadata, "set_custom_meta").size:
             self._send(_operations.set_tags(metadata), timeout_s)
 
     def clear_partition(self, partition_id: str, *, timeout_s: float | None = None) -> None:
@@ -338,7 +341,7 @@ class TransferQueueClient(AsyncTransferQueueClient):
 
     def clear_samples(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
         """Remove the rows of `metadata`; those that are gone are ignored, the partition stays."""
-        if metadata.size:
+        if _operations.check_meta(metadata, "clear_samples").size:
             self._send(_operations.clear_rows(metadata), timeout_s)
 
     def get_production_status(

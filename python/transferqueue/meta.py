@@ -10,12 +10,14 @@ import msgpack
 import numpy as np
 
 from transferqueue import _core, _extra_info, _tags
+from transferqueue._arguments import require_iterable, require_mapping, require_names, require_number, require_sized
 from transferqueue._core import BatchOperation
-from transferqueue._kv_batch_meta import KVBatchMeta
+from transferqueue._kv_batch_meta import MOST_CHUNKS, KVBatchMeta
 from transferqueue._meta_packing import (
     dtype_of,
     field_schema,
     pack_rows,
+    packed_status,
     packed_tags,
     unpack_map,
 )
@@ -94,7 +96,7 @@ class BatchMeta:
     ) -> None:
         parts = pack_rows(global_indexes, partition_ids, field_schema, production_status, custom_meta)
         self._set(None, parts)
-        self._extra_info = dict(extra_info or {})
+        self._extra_info = dict(require_mapping("extra_info", extra_info))
         self._custom_backend_meta = _custom_backend_meta
 
     @classmethod
@@ -214,6 +216,10 @@ class BatchMeta:
             self._status = np.frombuffer(bytearray(self._map["status"]), np.int8)
         return self._status
 
+    @production_status.setter
+    def production_status(self, status: Any) -> None:
+        self._status = packed_status(status, self.size)
+
     @property
     def is_ready(self) -> bool:
         """Whether there are rows and all are ready."""
@@ -286,7 +292,7 @@ class BatchMeta:
 
     @extra_info.setter
     def extra_info(self, info: Mapping[str, Any] | None) -> None:
-        self._extra_info = info if isinstance(info, dict) else dict(info or {})
+        self._extra_info = info if isinstance(info, dict) else dict(require_mapping("extra_info", info))
 
     def get_extra_info(self, key: str, default: Any = None) -> Any:
         """One entry of extra_info, or ``default``."""
@@ -298,7 +304,7 @@ class BatchMeta:
 
     def update_extra_info(self, info_dict: Mapping[str, Any]) -> None:
         """Set several entries of extra_info."""
-        self._extra_info.update(info_dict)
+        self._extra_info.update(require_mapping("extra_info", info_dict))
 
     def remove_extra_info(self, key: str) -> Any:
         """Remove one entry of extra_info and return it; None if it isn't there."""
@@ -344,7 +350,7 @@ class BatchMeta:
         self._custom_meta_list = [{} for _ in range(self.size)]
 
     def _check_tag_count(self, tags: Sequence[Mapping[str, Any]]) -> None:
-        if len(tags) != self.size:
+        if len(require_sized("custom_meta", tags)) != self.size:
             raise InvalidArgumentError(f"custom_meta: {len(tags)} dicts for {self.size} rows; give one per row")
 
     @property
@@ -356,11 +362,13 @@ class BatchMeta:
 
     @_custom_backend_meta.setter
     def _custom_backend_meta(self, entries: Sequence[Mapping[str, Any]] | None) -> None:
-        if entries is not None and len(entries) != self.size:
+        if entries is not None and len(require_sized("_custom_backend_meta", entries)) != self.size:
             raise InvalidArgumentError(
                 f"_custom_backend_meta: {len(entries)} dicts for {self.size} rows; give one per row"
             )
-        self._backend_meta = None if entries is None else [dict(entry) for entry in entries]
+        self._backend_meta = (
+            None if entries is None else [dict(require_mapping("_custom_backend_meta", entry)) for entry in entries]
+        )
 
     # --- operations ---
 
@@ -387,8 +395,18 @@ class BatchMeta:
         return self._with(_call(BatchOperation.SELECT_ROWS, self._packed, positions.tobytes()), positions.tolist())
 
     def select_fields(self, field_names: Iterable[str]) -> BatchMeta:
-        """Some fields of all rows; names that there are not are ignored."""
-        return self._with(_call(BatchOperation.SELECT_FIELDS, self._packed, list(field_names)))
+        """Some fields of all rows; names that there are not are ignored.
+
+        Of what a backend keeps per row, entries under the name of a field that was not selected are left out.
+        """
+        names = require_names("field_names", field_names)
+        made = self._with(_call(BatchOperation.SELECT_FIELDS, self._packed, names))
+        if made._backend_meta is not None:
+            dropped = set(self.field_names).difference(names)
+            made._backend_meta = [
+                {name: value for name, value in entry.items() if name not in dropped} for entry in made._backend_meta
+            ]
+        return made
 
     def __getitem__(self, item: int | slice) -> BatchMeta:
         if isinstance(item, slice):
@@ -409,7 +427,7 @@ class BatchMeta:
         """
         made = []
         start = 0
-        for packed in _call(BatchOperation.CHUNK, self._packed, chunks):
+        for packed in _call(BatchOperation.CHUNK, self._packed, require_number("chunk", chunks, 1, MOST_CHUNKS)):
             rows = unpack_map(packed)["n"]
             made.append(self._with(packed, range(start, start + rows)))
             start += rows
@@ -440,7 +458,7 @@ class BatchMeta:
         InvalidArgumentError
             Fields or dtypes differ; or extra_info has conflicting values for an entry.
         """
-        batches = list(data)
+        batches = list(require_iterable("concat", data))
         for batch in batches:
             _check_batch("concat", batch)
         full = [batch for batch in batches if batch.size]
@@ -499,6 +517,8 @@ class BatchMeta:
         InvalidArgumentError
             The batch has another number of rows.
         """
+        if not hasattr(tensor_dict, "keys"):
+            raise InvalidTypeError(f"add_fields: got a {type(tensor_dict).__name__}; give a TensorDict")
         if not len(tensor_dict.keys()):
             return self
         from transferqueue import _tensors
@@ -518,6 +538,7 @@ def _from_pickle(
 
 
 def _positions(indices: Iterable[int]) -> np.ndarray[Any, Any]:
+    require_iterable("rows", indices)
     positions = np.asarray(indices if hasattr(indices, "__array__") else list(indices))
     if positions.size == 0:
         return np.empty(0, "<i8")

@@ -146,28 +146,6 @@ def test_returned_tensors_are_writable_and_independent(tq, partition):
     assert tq.kv_batch_get(keys(2), partition)["x"].values().tolist() == [1, 2, 3, 4]
 
 
-def test_a_data_parser_runs_before_the_copy(tq, partition):
-    tq.kv_batch_put(
-        keys(2), partition, columns(2, x=torch.tensor([1, 2])), data_parser=lambda fields: {"x": fields["x"] * 10}
-    )
-    assert tq.kv_batch_get(keys(2), partition)["x"].tolist() == [10, 20]
-
-
-@pytest.mark.parametrize(
-    ("parser", "error", "text"),
-    [
-        (7, TypeError, "callable"),
-        (lambda fields: list(fields), TypeError, "must return a dict"),
-        (lambda fields: {"other": fields["x"]}, ValueError, "must not change dict keys"),
-        (lambda fields: {"x": fields["x"][:1]}, ValueError, "changed the number of elements"),
-    ],
-)
-def test_a_data_parser_that_breaks_its_contract_writes_nothing(tq, partition, parser, error, text):
-    with pytest.raises(error, match=text):
-        tq.kv_batch_put(keys(2), partition, columns(2, x=torch.tensor([1, 2])), data_parser=parser)
-    assert tq.kv_list(partition) == {}
-
-
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
