@@ -5,24 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
+from transferqueue._enums import ExplicitEnum
 from transferqueue.errors import InvalidArgumentError
 
 __all__ = ["FieldMeta", "ProductionStatus", "SampleMeta"]
 
 
-class ProductionStatus(str, Enum):  # noqa: UP042 (its str() is the old one)
+class ProductionStatus(ExplicitEnum):
     """Whether a cell is there. The values are the strings "0" and "1"; ``int(status)`` works."""
 
     NOT_PRODUCED = "0"
     READY_FOR_CONSUME = "1"
-
-    @classmethod
-    def _missing_(cls, value: object) -> ProductionStatus:
-        known = ", ".join(repr(member.value) for member in cls)
-        raise InvalidArgumentError(f"{value!r} is no ProductionStatus; there are {known}")
 
     @classmethod
     def of(cls, value: Any) -> ProductionStatus:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from transferqueue import _logging, _session, options
 from transferqueue._alias_check import check_alias
+from transferqueue._enums import Role
+from transferqueue._server_info import ZMQServerInfo
 from transferqueue.errors import TransferQueueError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def init(conf: Any = None) -> Any:
     -------
     None, dict or DictConfig
         If this call started the queue: the configuration with the defaults filled in, of the type of `conf` (DictConfig
-        for None). Else `conf`, as it was passed.
+        for None); ``controller.zmq_info`` tells where the queue is. Else `conf`, as it was passed.
 
     Raises
     ------
@@ -50,7 +52,14 @@ def init(conf: Any = None) -> Any:
     warn_of_damaged_alias()
     before = _session.find()
     session = _session.open_session(options.Options.read(conf), start=True)
-    return options.merge(conf) if session.started and session is not before else conf
+    return merged(conf, session) if session.started and session is not before else conf
+
+
+def merged(conf: Any, session: _session.Session) -> Any:
+    """The configuration with the defaults filled in, and where the queue is."""
+    whole = options.merge(conf)
+    whole["controller"]["zmq_info"] = ZMQServerInfo.of_address(Role.CONTROLLER, session.address)
+    return whole
 
 
 def close() -> None:

@@ -77,13 +77,14 @@ class Session:
             if self._client is None or self._connection is None or not self._connection.is_open:
                 from transferqueue.client import TransferQueueClient
 
-                self._connection = self._connect()
+                self._connection = self.connect()
                 self._client = TransferQueueClient(
                     self._connection, timeout_s=self.options.sidecar.timeout_s, allow_pickle=self.allow_pickle
                 )
             return self._client
 
-    def _connect(self) -> Connection:
+    def connect(self) -> Connection:
+        """Open a connection of its own to the core; the caller closes it."""
         from transferqueue._core import Connection
 
         options = self.options.sidecar

@@ -6,8 +6,11 @@ in any thread and on any event loop, also on a new loop for each call.
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from transferqueue import _operations
 from transferqueue._listings import Listings
@@ -23,8 +26,36 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+logger = logging.getLogger("transferqueue.client")
+
 #: Seconds that a fetch waits for rows where the caller says nothing.
 FETCH_TIMEOUT_S = 30.0
+
+#: Names that `initialize_storage_manager` takes: the peer's managers, and its backends.
+STORAGE_MANAGERS = (
+    *("AsyncSimpleStorageManager", "MooncakeStorageManager", "YuanrongStorageManager", "RayStorageManager"),
+    *("SimpleStorage", "MooncakeStore", "Yuanrong", "RayStore"),
+)
+
+
+class ControllerInfo(Protocol):
+    """What knows where a queue is; ``ZMQServerInfo`` of ``_server_info``."""
+
+    def connect(self) -> Connection:
+        """Open a connection."""
+
+
+class _UnknownManagerError(InvalidArgumentError, AssertionError):
+    """No manager of this name; the peer raises AssertionError."""
+
+
+def _check_info(info: Any) -> None:
+    if info is None:
+        raise InvalidArgumentError(
+            "controller_info: None given; give the ZMQServerInfo of the queue, or call get_client"
+        )
+    if isinstance(info, type) or not hasattr(info, "connect"):
+        raise InvalidTypeError(f"controller_info: {info!r:.80} is a {type(info).__name__}; give a ZMQServerInfo")
 
 
 def _empty_columns() -> TensorDict:
@@ -74,21 +105,94 @@ def _meta_operation(
 class AsyncTransferQueueClient:
     """The operations as coroutines.
 
+    Usually made by ``init`` and handed out by ``get_client``. Made by hand it connects at its first call.
+
     Parameters
     ----------
-    connection : Connection
-        An open connection to the core, which the client closes with itself.
+    client_id : str
+        A name for it. In the package an open connection stands here, which the client closes with itself.
+    controller_info : ZMQServerInfo
+        Where the queue is, as ``process_zmq_server_info`` or the configuration's ``controller.zmq_info`` tells.
     timeout_s : float, default 30
         Seconds that a call waits for its answer; DeadlineExceededError after that.
     allow_pickle : bool, default True
         Whether objects that no typed codec covers are pickled, and read back.
+
+    Attributes
+    ----------
+    client_id : str
+        The name.
+    allow_pickle : bool
+        As given.
+    storage_manager : object
+        None: the rows are where `controller_info` says.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No `controller_info`.
+    InvalidTypeError
+        An argument of a wrong type.
     """
 
-    def __init__(self, connection: Connection, *, timeout_s: float = 30.0, allow_pickle: bool = True) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        client_id: str | Connection,
+        controller_info: ControllerInfo | None = None,
+        *,
+        timeout_s: float = 30.0,
+        allow_pickle: bool = True,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._opened: Connection | None = None
+        self._controller = controller_info
+        if isinstance(client_id, str):
+            _check_info(controller_info)
+            self.client_id = client_id
+        elif hasattr(client_id, "acall"):
+            self._opened = client_id
+            self.client_id = f"TransferQueueClient {os.getpid()}"
+        else:
+            raise InvalidTypeError(f"client_id: {client_id!r:.80} is a {type(client_id).__name__}; give a str")
         self._timeout_s = timeout_s
         self.allow_pickle = allow_pickle
+        self.storage_manager: Any = None
         self._listings = Listings()
+
+    @property
+    def _connection(self) -> Connection:
+        opened = self._opened
+        if opened is not None:
+            return opened
+        with self._lock:
+            if self._opened is None:
+                assert self._controller is not None
+                self._opened = self._controller.connect()
+            return self._opened
+
+    def initialize_storage_manager(self, manager_type: str, config: Any = None) -> None:  # noqa: ARG002
+        """Do nothing: the rows are in the sidecar, which `controller_info` names. For code that was written for the peer.
+
+        Parameters
+        ----------
+        manager_type : {"AsyncSimpleStorageManager", "SimpleStorage"}
+            For the names of the peer's other managers a warning says that rows are in the sidecar all the same.
+        config : dict, optional
+            Not read.
+
+        Raises
+        ------
+        AssertionError
+            No manager has this name.
+        """
+        if manager_type not in STORAGE_MANAGERS:
+            raise _UnknownManagerError(
+                f"initialize_storage_manager: {manager_type!r} is none of {', '.join(STORAGE_MANAGERS)}"
+            )
+        if "Simple" not in manager_type:
+            logger.warning(
+                "initialize_storage_manager: %r is not served here; rows are held by the sidecar", manager_type
+            )
 
     async def _send_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
         wait = self._timeout_s if timeout_s is None else timeout_s
@@ -213,6 +317,11 @@ class AsyncTransferQueueClient:
     async def async_stats(self, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Like `TransferQueueClient.stats`."""
         return await self._send_async(_operations.stats(), timeout_s)
+
+    def close(self) -> None:
+        """Close the connection to the core; a second call does nothing."""
+        if self._opened is not None:
+            self._opened.close()
 
 
 class TransferQueueClient(AsyncTransferQueueClient):
@@ -400,7 +509,3 @@ class TransferQueueClient(AsyncTransferQueueClient):
     def stats(self, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Return the core's counters: requests, rows, bytes, extents, connections."""
         return self._send(_operations.stats(), timeout_s)
-
-    def close(self) -> None:
-        """Close the connection to the core; a second call does nothing."""
-        self._connection.close()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from transferqueue._sample_views import SampleViews
 
-__all__ = ["BatchMeta", "KVBatchMeta"]
+__all__ = ["BatchMeta", "KVBatchMeta", "extract_field_schema"]
 
 
 def _call(operation: BatchOperation, *arguments: Any) -> Any:
@@ -529,6 +529,26 @@ class BatchMeta:
         """Add packed schema entries, in place, and return this object."""
         self._set(_call(BatchOperation.ADD_FIELDS, self._packed, schema, bool(set_ready)), None)
         return self
+
+
+def extract_field_schema(data: TensorDict) -> dict[str, dict[str, Any]]:
+    """Return the schema of a batch's columns, by field, as `BatchMeta.field_schema` has it.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is no TensorDict, or an entry is no column.
+    InvalidArgumentError
+        A column has another number of rows than the batch.
+    """
+    rows = data.batch_size[0] if getattr(data, "batch_size", None) else None
+    if rows is None:
+        raise InvalidTypeError(
+            f"extract_field_schema: got a {type(data).__name__}; give a TensorDict with a batch size"
+        )
+    from transferqueue import _tensors
+
+    return field_schema(_tensors.schema(data, rows), rows)
 
 
 def _from_pickle(

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[3] / "python" / "transferqueue"
 #: From the bottom to the top; a name stands for a module or a folder.
 ROOMS = (
-    ("_version", "errors", "_deprecation", "_alias_check", "_logging", "_arguments"),
+    ("_version", "errors", "_deprecation", "_alias_check", "_logging", "_arguments", "_enums", "_network"),
     ("_runtime",),
     ("_table",),
     ("_completions",),
@@ -33,7 +33,9 @@ ROOMS = (
     ("_attachment",),
     ("_starter",),
     ("_session",),
+    ("_server_info",),
     ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_row_reads", "_legacy_samples", "legacy", "streaming", "server"),
+    ("_handles",),
     ("__init__",),
     ("demo", "bench", "cli"),  # users of the package like everybody
     ("__main__",),

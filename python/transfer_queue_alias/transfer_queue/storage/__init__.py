@@ -1,0 +1,5 @@
+"""The peer's storage units, under its path."""
+
+from transferqueue._handles import SimpleStorageUnit
+
+__all__ = ["SimpleStorageUnit"]
