@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transferqueue import _runtime, _starter
+from transferqueue import _runtime, _starter, _variables
 from transferqueue._job_folder import JobFolder
 from transferqueue._meeting import ADDRESS_VARIABLE, OWNER, find_address, find_job
 from transferqueue._starter import Meeting
@@ -79,7 +79,10 @@ class Session:
 
                 self._connection = self.connect()
                 self._client = TransferQueueClient(
-                    self._connection, timeout_s=self.options.sidecar.timeout_s, allow_pickle=self.allow_pickle
+                    self._connection,
+                    timeout_s=self.options.sidecar.timeout_s,
+                    fetch_timeout_s=self.options.sidecar.fetch_timeout_s,
+                    allow_pickle=self.allow_pickle,
                 )
             return self._client
 
@@ -198,6 +201,7 @@ def open_session(options: Options, *, start: bool) -> Session:
             close_session()
         _session = make_session(options, start=start)
         watch_process()
+        _variables.warn_once()
         logger.info(
             "%s job %s at %s; its log: %s",
             "started the sidecar of" if _session.started else "attached to",

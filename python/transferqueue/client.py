@@ -115,6 +115,8 @@ class AsyncTransferQueueClient:
         Where the queue is, as ``process_zmq_server_info`` or the configuration's ``controller.zmq_info`` tells.
     timeout_s : float, default 30
         Seconds that a call waits for its answer; DeadlineExceededError after that.
+    fetch_timeout_s : float, default 30
+        Seconds that `get_meta` waits for rows; NotReadyError after that.
     allow_pickle : bool, default True
         Whether objects that no typed codec covers are pickled, and read back.
 
@@ -141,6 +143,7 @@ class AsyncTransferQueueClient:
         controller_info: ControllerInfo | None = None,
         *,
         timeout_s: float = 30.0,
+        fetch_timeout_s: float = FETCH_TIMEOUT_S,
         allow_pickle: bool = True,
     ) -> None:
         self._lock = threading.Lock()
@@ -155,6 +158,7 @@ class AsyncTransferQueueClient:
         else:
             raise InvalidTypeError(f"client_id: {client_id!r:.80} is a {type(client_id).__name__}; give a str")
         self._timeout_s = timeout_s
+        self._fetch_timeout_s = fetch_timeout_s
         self.allow_pickle = allow_pickle
         self.storage_manager: Any = None
         self._listings = Listings()
@@ -226,7 +230,7 @@ class AsyncTransferQueueClient:
     ) -> BatchMeta:
         """Like `TransferQueueClient.get_meta`."""
         operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
-        return await self._send_async(operation, FETCH_TIMEOUT_S if timeout_s is None else timeout_s)
+        return await self._send_async(operation, self._fetch_timeout_s if timeout_s is None else timeout_s)
 
     async def async_get_data(
         self,
@@ -405,8 +409,9 @@ class TransferQueueClient(AsyncTransferQueueClient):
             Who consumes; needed by ``fetch``.
         sampling_config : dict, optional
             Passed to the sampler.
-        timeout_s : float, default 30
-            Seconds that a fetch waits for rows (with ``polling_mode`` it never waits and returns an empty BatchMeta).
+        timeout_s : float, optional
+            Seconds that a fetch waits for rows; default that of the client, 30. With ``polling_mode`` it never waits and returns an
+            empty BatchMeta.
 
         Raises
         ------
@@ -414,7 +419,7 @@ class TransferQueueClient(AsyncTransferQueueClient):
             Too few ready rows by the deadline; the message says what is missing.
         """
         operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
-        return self._send(operation, FETCH_TIMEOUT_S if timeout_s is None else timeout_s)
+        return self._send(operation, self._fetch_timeout_s if timeout_s is None else timeout_s)
 
     def get_data(
         self,

@@ -15,9 +15,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from transferqueue._chosen_sampler import ChosenSampler, choose_sampler
+from transferqueue._variables import PRE_ALLOCATED_ROWS, read_seconds, read_whole_number
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
 
 logger = logging.getLogger("transferqueue.options")
+
+#: As many as a batch can have.
+MOST_ROWS = 1 << 24
 
 #: What stands where the caller's configuration says nothing.
 DEFAULTS: dict[str, Any] = {
@@ -34,9 +38,11 @@ DEFAULTS: dict[str, Any] = {
         "capacity_bytes": None,
         "allow_pickle": True,
         "shared_memory": True,
-        "timeout_s": 30.0,
-        "connect_timeout_s": 10.0,
+        "timeout_s": None,
+        "fetch_timeout_s": None,
+        "connect_timeout_s": None,
         "start_timeout_s": 60.0,
+        "pre_allocated_rows": None,
         "log_file": None,
         "token_file": None,
         "sampler_timeout_s": 10.0,
@@ -123,9 +129,12 @@ class SidecarOptions:
         Large columns lie in memory that this process shares with the sidecar (True, the default), or are sent. Off also with
         ``TRANSFERQUEUE_SHARED_MEMORY=0`` in the environment.
     timeout_s
-        Seconds that a call waits for its answer where it does not say, > 0; default 30.
+        Seconds that a call waits for its answer where it does not say, > 0; default ``TQ_SIMPLE_STORAGE_SEND_RECV_TIMEOUT`` of the
+        environment, or 30.
+    fetch_timeout_s
+        Seconds that ``get_meta`` waits for rows where it does not say, > 0; default ``TQ_CONTROLLER_GET_METADATA_TIMEOUT``, or 30.
     connect_timeout_s
-        Seconds that ``init`` tries an explicit address, > 0; default 10.
+        Seconds that ``init`` tries an explicit address, > 0; default ``TQ_STORAGE_HANDSHAKE_TIMEOUT``, or 10.
     start_timeout_s
         Seconds that ``init`` waits for a sidecar to be ready, > 0; default 60.
     log_file
@@ -134,6 +143,9 @@ class SidecarOptions:
         Seconds that a sampler of the user's own may take for one batch, > 0; default 10. Then its process is ended.
     token_file
         File with the job's token in hex, for TCP; default None: the environment variable ``TRANSFERQUEUE_TOKEN``.
+    pre_allocated_rows
+        Rows that every new partition reserves, 0 to 16,777,216; default ``TQ_PRE_ALLOC_SAMPLE_NUM`` of the process that starts the
+        sidecar, or 1.
     """
 
     address: str | None = None
@@ -143,15 +155,22 @@ class SidecarOptions:
     allow_pickle: bool = True
     shared_memory: bool = True
     timeout_s: float = 30.0
+    fetch_timeout_s: float = 30.0
     connect_timeout_s: float = 10.0
     start_timeout_s: float = 60.0
     log_file: str | None = None
     token_file: str | None = None
     sampler_timeout_s: float = 10.0
+    pre_allocated_rows: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("capacity_bytes", "timeout_s", "connect_timeout_s", "start_timeout_s", "sampler_timeout_s"):
-            require_positive(f"transferqueue.{name}", getattr(self, name))
+        for entry in fields(self):
+            if entry.name == "capacity_bytes" or entry.name.endswith("_s"):
+                require_positive(f"transferqueue.{entry.name}", getattr(self, entry.name))
+        if self.pre_allocated_rows is not None and not 0 <= self.pre_allocated_rows <= MOST_ROWS:
+            raise InvalidArgumentError(
+                f"transferqueue.pre_allocated_rows: {self.pre_allocated_rows} given; it must be 0 to {MOST_ROWS}"
+            )
         if self.listen is not None and not self.listen.startswith("tcp://"):
             raise InvalidArgumentError(f"transferqueue.listen: {self.listen!r} is not of the form tcp://host:port")
         if self.address is not None and not self.address.startswith(("unix://", "tcp://")):
@@ -169,7 +188,7 @@ class Options:
     controller, storage, metrics, sidecar
         The sections; each defaults to its defaults.
     pre_allocated_rows
-        Rows that every new partition reserves, >= 0; default 1. From ``TQ_PRE_ALLOC_SAMPLE_NUM`` only.
+        Rows that every new partition reserves, >= 0; default 1.
     """
 
     controller: ControllerOptions = field(default_factory=ControllerOptions)
@@ -197,8 +216,9 @@ class Options:
         conf = require_mapping("conf", conf)
         backend = require_mapping("backend", conf.get("backend"))
         warn_of_other_backend(backend)
+        environment = os.environ if environment is None else environment
         controller = read_controller(require_mapping("controller", conf.get("controller")))
-        sidecar = read_section(SidecarOptions, "transferqueue", conf.get("transferqueue"))
+        sidecar = read_section(SidecarOptions, "transferqueue", conf.get("transferqueue"), read_seconds(environment))
         if controller.own_sampler is not None and not sidecar.allow_pickle:
             raise InvalidArgumentError(
                 f"controller.sampler: {controller.sampler} is code of your own, which would have to be pickled; "
@@ -209,7 +229,7 @@ class Options:
             storage=read_section(StorageOptions, "backend.SimpleStorage", backend.get("SimpleStorage")),
             metrics=read_section(MetricsOptions, "metrics", conf.get("metrics")),
             sidecar=sidecar,
-            pre_allocated_rows=read_pre_allocated_rows(os.environ if environment is None else environment),
+            pre_allocated_rows=read_pre_allocated_rows(sidecar, environment),
         )
 
 
@@ -271,10 +291,18 @@ def read_controller(section: Mapping[str, Any]) -> ControllerOptions:
     )
 
 
-def read_section(cls: type[Any], path: str, section: Any) -> Any:
-    """Read a section whose keys are the fields of the dataclass `cls`; a missing or null key takes its default."""
+def read_section(cls: type[Any], path: str, section: Any, defaults: Mapping[str, Any] | None = None) -> Any:
+    """Read a section whose keys are the fields of the dataclass `cls`; a missing or null key takes its default.
+
+    Parameters
+    ----------
+    cls, path, section
+        The dataclass; the section's dotted name; the section.
+    defaults
+        Values that come before the dataclass's own defaults.
+    """
     section = require_mapping(path, section)
-    values = {}
+    values = dict(defaults or {})
     for entry in fields(cls):
         value = section.get(entry.name)
         if value is not None:
@@ -339,12 +367,11 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def read_pre_allocated_rows(environment: Mapping[str, str]) -> int:
-    """Rows that every new partition reserves, from ``TQ_PRE_ALLOC_SAMPLE_NUM``."""
-    text = environment.get("TQ_PRE_ALLOC_SAMPLE_NUM", "1").strip()
-    if not text.isdecimal():
-        raise InvalidArgumentError(f"TQ_PRE_ALLOC_SAMPLE_NUM: {text!r} given; it must be a whole number >= 0")
-    return int(text)
+def read_pre_allocated_rows(sidecar: SidecarOptions, environment: Mapping[str, str]) -> int:
+    """Rows that every new partition reserves: from the configuration, else from the environment."""
+    if sidecar.pre_allocated_rows is not None:
+        return sidecar.pre_allocated_rows
+    return read_whole_number(environment, PRE_ALLOCATED_ROWS, 1, MOST_ROWS)
 
 
 def warn_of_other_backend(backend: Mapping[str, Any]) -> None:

@@ -8,7 +8,17 @@ import pytest
 PACKAGE = Path(__file__).parents[3] / "python" / "transferqueue"
 #: From the bottom to the top; a name stands for a module or a folder.
 ROOMS = (
-    ("_version", "errors", "_deprecation", "_alias_check", "_logging", "_arguments", "_enums", "_network"),
+    (
+        "_version",
+        "errors",
+        "_deprecation",
+        "_alias_check",
+        "_logging",
+        "_arguments",
+        "_enums",
+        "_network",
+        "_variables",
+    ),
     ("_runtime",),
     ("_table",),
     ("_completions",),

@@ -86,9 +86,3 @@ def test_a_mistyped_option_of_ours_is_named(caplog):
     with caplog.at_level(logging.WARNING, "transferqueue"):
         Options.read({"transferqueue": {"capacity_byte": 1}}, {})
     assert "transferqueue.capacity_byte" in caplog.text
-
-
-def test_preallocation_comes_from_the_environment():
-    assert Options.read(None, {"TQ_PRE_ALLOC_SAMPLE_NUM": "16"}).pre_allocated_rows == 16
-    with pytest.raises(InvalidArgumentError, match="TQ_PRE_ALLOC_SAMPLE_NUM"):
-        Options.read(None, {"TQ_PRE_ALLOC_SAMPLE_NUM": "0.5"})
