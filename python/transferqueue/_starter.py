@@ -217,6 +217,8 @@ def describe(folder: JobFolder, job: Job, options: Options) -> dict[str, Any]:
         "core": {
             "job": job.name,
             "capacity_bytes": sidecar.capacity_bytes,
+            "offload_path": storage.ssd_offload.folder(),
+            "offload_bytes": storage.ssd_offload.threshold_bytes,
             "total_rows": storage.total_storage_size,
             "units": storage.num_data_storage_units,
             "polling_mode": controller.polling_mode,

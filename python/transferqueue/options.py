@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from transferqueue._chosen_sampler import ChosenSampler, choose_sampler
@@ -29,7 +30,12 @@ DEFAULTS: dict[str, Any] = {
     "controller": {"sampler": "SequentialSampler", "polling_mode": False, "zmq_info": None},
     "backend": {
         "storage_backend": "SimpleStorage",
-        "SimpleStorage": {"total_storage_size": None, "num_data_storage_units": 2, "zmq_info": None},
+        "SimpleStorage": {
+            "total_storage_size": None,
+            "num_data_storage_units": 2,
+            "zmq_info": None,
+            "ssd_offload": {"enabled": False, "path": None, "threshold_bytes": 1 << 20},
+        },
     },
     "transferqueue": {
         "address": None,
@@ -74,6 +80,48 @@ class ControllerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OffloadOptions:
+    """Section ``backend.SimpleStorage.ssd_offload``: large columns in files instead of memory.
+
+    Parameters
+    ----------
+    enabled
+        Whether it is on; default False.
+    path
+        The folder, on the host of the sidecar; needed where it is on. Its files have no names and go with the sidecar.
+    threshold_bytes
+        Bytes from which a column of a put goes to a file, > 0; default 1 MiB. Below 64 KiB none does.
+    """
+
+    enabled: bool = False
+    path: str | None = None
+    threshold_bytes: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        require_positive("backend.SimpleStorage.ssd_offload.threshold_bytes", self.threshold_bytes)
+        if self.enabled and not self.path:
+            raise InvalidArgumentError("backend.SimpleStorage.ssd_offload: enabled without a path; name a folder")
+
+    def folder(self) -> str | None:
+        """The folder to use, None where it is off.
+
+        Raises
+        ------
+        InvalidArgumentError
+            It is not there, or this user may not write to it.
+        """
+        if not self.enabled or self.path is None:
+            return None
+        path = Path(self.path).expanduser().absolute()
+        if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+            what = "may not be written to by this user" if path.is_dir() else "is no folder that is there"
+            raise InvalidArgumentError(
+                f"backend.SimpleStorage.ssd_offload.path: {path} {what}; make the folder, or name another one"
+            )
+        return str(path)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StorageOptions:
     """Section ``backend.SimpleStorage``: how much is held.
 
@@ -83,10 +131,13 @@ class StorageOptions:
         Rows that may be stored at a time, > 0; None, the default, sets no limit on their number.
     num_data_storage_units
         Storage units that share the rows, > 0; default 2.
+    ssd_offload
+        Large columns in files; default off.
     """
 
     total_storage_size: int | None = None
     num_data_storage_units: int = 2
+    ssd_offload: OffloadOptions = field(default_factory=OffloadOptions)
 
     def __post_init__(self) -> None:
         require_positive("backend.SimpleStorage.total_storage_size", self.total_storage_size)
@@ -364,6 +415,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "int": read_int,
     "float": read_float,
     "str": read_str,
+    "OffloadOptions": lambda path, value: read_section(OffloadOptions, path, value),
 }
 
 

@@ -73,7 +73,9 @@ internal sealed partial class CoreHandler
         long kept = readers.Sum(_storage.BytesKeptFor);
         string loans = Named(_storage.Loans.Clients.Where(client => !IsQuarantined(client)), _storage.Loans.BytesOf);
         string quarantined = Named(_storage.Loans.Clients.Where(IsQuarantined), _storage.Loans.BytesOf);
-        return $"{_storage.UsedBytes} of {_storage.CapacityBytes} bytes are in use: stored {_storage.UsedBytes - loaned - kept}, on loan to puts {loaned - QuarantinedBytes}{loans}, "
+        long files = _storage.Files?.UsedBytes ?? 0;
+        string offloaded = _storage.Files is null ? "" : $" in memory and {files} bytes in files";
+        return $"{_storage.UsedBytes} of {_storage.CapacityBytes} bytes are in use{offloaded}: stored {_storage.UsedBytes + files - loaned - kept}, on loan to puts {loaned - QuarantinedBytes}{loans}, "
             + $"quarantined {QuarantinedBytes}{quarantined}, cleared or gathered and still read {kept}{Named(readers, _storage.BytesKeptFor)}";
     }
 

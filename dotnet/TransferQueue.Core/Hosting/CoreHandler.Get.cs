@@ -30,7 +30,7 @@ internal sealed partial class CoreHandler
         int runs = 0;
         foreach (var column in plan.Columns)
             runs += column.Runs.Length;
-        if (runs <= MeasuredOnLoopRuns)
+        if (runs <= MeasuredOnLoopRuns && !_storage.IsInFile(reading.Lease))
         {
             Exception? error = Tried(() => reply = _storage.Measure(reading.Lease));
             Place(reading, error, reply);
@@ -66,7 +66,7 @@ internal sealed partial class CoreHandler
         if (reading.IsShared && IsSharing(reading.Client))
             _storage.Place(reply);
         ReplyFrames? frames = null;
-        if (reply.MovedBytes < ReadOnWorkerBytes)
+        if (reply.MovedBytes is 0 || (reply.MovedBytes < ReadOnWorkerBytes && !_storage.IsInFile(reading.Lease)))
             SendColumns(reading, reply, Tried(() => frames = _storage.Build(reply)), frames);
         else
             Loop.RunOnWorker(() => frames = _storage.Build(reply), failure => SendColumns(reading, reply, failure, frames));

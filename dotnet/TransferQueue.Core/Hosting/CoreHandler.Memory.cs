@@ -19,9 +19,10 @@ internal sealed partial class CoreHandler
         CheckSharing(call.Client);
         _storage.CheckFits(request.Bytes.AsSpan());
         long bytes = request.Bytes.Sum();
-        if (_room.MayPass(bytes) && TryReserve(call, request))
+        bool isOffloaded = _storage.IsOffloaded(request.Bytes.AsSpan());
+        if (_room.MayPass(bytes, isOffloaded) && TryReserve(call, request))
             return;
-        _room.Add(new RoomWaiter(bytes, deadline, () => TryReserve(call, request), call));
+        _room.Add(new RoomWaiter(bytes, deadline, () => TryReserve(call, request), call, isOffloaded));
     }
 
     private bool TryReserve(Call call, ReserveRequest request)
@@ -62,7 +63,7 @@ internal sealed partial class CoreHandler
     private void SendMemory(ServerConnection connection, ulong requestId, Guid client, MemoryRequest request)
     {
         CheckSharing(client);
-        ArenaSegment[] wanted = [.. _storage.Units[0].Segments.Skip(request.Known).Take(FdPassing.MostFds)];
+        ArenaSegment[] wanted = [.. _segments.Segments.Skip(request.Known).Take(FdPassing.MostFds)];
         OutgoingMessage message = Loop.RentMessage();
         var reply = new MemoryReply([.. wanted.Select(segment => new SharedSegment(segment.Number, segment.Length))]);
         System.Buffers.BuffersExtensions.Write(message.Header, reply.ToHeader().Span);

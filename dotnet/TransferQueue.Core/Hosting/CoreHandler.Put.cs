@@ -26,11 +26,13 @@ internal sealed partial class CoreHandler
             return ReceivePlan.None;
         }
         WaitingPut put = new(call, call.Connection, request, lengths, _storage.TakeLoaned(call.Client, places, lengths));
+        bool isOffloaded;
         try
         {
             _machine.CheckPut(request, lengths.Sum());
-            _storage.CheckFits([payload]);
-            if (_room.MayPass(payload) && TryReserve(put) is { } plan)
+            _storage.CheckFits(lengths, put.Loaned);
+            isOffloaded = _storage.IsOffloaded(lengths, put.Loaned);
+            if (_room.MayPass(payload, isOffloaded) && TryReserve(put) is { } plan)
                 return plan;
         }
         catch
@@ -38,7 +40,7 @@ internal sealed partial class CoreHandler
             EndLoaned(put, wasCutOff: false);
             throw;
         }
-        _room.Add(new RoomWaiter(payload, deadline, () => TryContinue(put), put));
+        _room.Add(new RoomWaiter(payload, deadline, () => TryContinue(put), put, isOffloaded));
         return ReceivePlan.Wait;
     }
 
@@ -65,7 +67,7 @@ internal sealed partial class CoreHandler
     public void PayloadReceived(ServerConnection connection, ReceivePlan plan)
     {
         var put = (IncomingPut)plan.State!;
-        if (put.Reservation.VerifiedBytes >= VerifyOnWorkerBytes)
+        if (put.Reservation.TouchesFile || put.Reservation.VerifiedBytes >= VerifyOnWorkerBytes)
             Loop.RunOnWorker(put.Reservation.Verify, error => Commit(put, error));
         else
             Commit(put, Verified(put.Reservation));

@@ -118,6 +118,8 @@ internal sealed partial class CoreHandler
         ["loans"] = _storage.Loans.Count,
         ["room_waiting"] = _room.Count,
         ["bytes_capacity"] = _storage.CapacityBytes,
+        ["bytes_offloaded"] = _storage.Files?.UsedBytes ?? 0,
+        ["bytes_offload_committed"] = _storage.Files?.CommittedBytes ?? 0,
         ["bytes_used"] = _storage.UsedBytes,
         ["clients"] = _answers.ClientCount,
         ["connections"] = Loop.ConnectionCount,

@@ -40,7 +40,7 @@ internal sealed partial class CoreHandler
             _seenFreed = _storage.FreedCount; // what a vain try took and gave back is no news
         }
         foreach (RoomWaiter waiter in _room.TakeExpired(now))
-            GiveUp(waiter, NoRoom(waiter.Bytes));
+            GiveUp(waiter, NoRoom(waiter));
         return _room.NextDeadline;
     }
 
@@ -83,10 +83,11 @@ internal sealed partial class CoreHandler
             _storage.EndTaken(put.Loaned, wasCutOff);
     }
 
-    private StorageFullException NoRoom(long bytes)
+    private StorageFullException NoRoom(RoomWaiter waiter)
     {
-        string failure = _storage.Units[0].GrowthFailure is { } why ? $" ({why.Message})" : "";
+        StorageUnit unit = waiter.IsOffloaded ? _storage.Files! : _storage.Units[0];
+        string failure = unit.GrowthFailure is { } why ? $" ({why.Message})" : "";
         return new StorageFullException(
-            $"storage: {bytes} bytes asked, no room for them came free in time; {Holders()}{failure}; clear partitions that are done, let go of fetched tensors, or start with a larger capacity");
+            $"storage: {waiter.Bytes} bytes asked{(waiter.IsOffloaded ? ", in files" : "")}, no room for them came free in time; {Holders()}{failure}; clear partitions that are done, let go of fetched tensors, or start with a larger capacity");
     }
 }

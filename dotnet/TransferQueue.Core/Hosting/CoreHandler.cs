@@ -1,4 +1,5 @@
 using TransferQueue.Control;
+using TransferQueue.Memory;
 using TransferQueue.Protocol;
 using TransferQueue.Records;
 using TransferQueue.Storage;
@@ -19,6 +20,7 @@ internal sealed partial class CoreHandler : IServerHandler
     private readonly ProtocolLimits _limits;
     private readonly Controller _controller;
     private readonly StorageManager _storage;
+    private readonly SegmentTable _segments;
     private readonly StateMachine _machine;
     private readonly CoreCounters _counters = new();
     private readonly RequestMemory _answers = new();
@@ -34,10 +36,10 @@ internal sealed partial class CoreHandler : IServerHandler
     private readonly long _epoch = Environment.TickCount64;
     private ServerLoop? _loop;
 
-    public CoreHandler(CoreOptions options, Controller controller, StorageManager storage, StateMachine machine)
+    public CoreHandler(CoreOptions options, Controller controller, StorageManager storage, StateMachine machine, SegmentTable segments)
     {
-        (_options, _controller, _storage, _machine) = (options, controller, storage, machine);
-        _limits = ProtocolLimits.Default with { PayloadBytes = storage.CapacityBytes };
+        (_options, _controller, _storage, _machine, _segments) = (options, controller, storage, machine, segments);
+        _limits = ProtocolLimits.Default with { PayloadBytes = storage.MostPutBytes };
     }
 
     /// <summary>The loop that calls this handler.</summary>

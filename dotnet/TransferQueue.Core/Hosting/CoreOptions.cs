@@ -18,6 +18,12 @@ internal sealed record CoreOptions
     /// <summary>Bytes that columns may take; null: half of what is free.</summary>
     public long? CapacityBytes { get; init; }
 
+    /// <summary>A folder for files with large columns; empty, the default: all columns lie in memory.</summary>
+    public string OffloadPath { get; init; } = "";
+
+    /// <summary>Bytes from which a column goes there. Default 1 MiB.</summary>
+    public long OffloadBytes { get; init; } = 1 << 20;
+
     /// <summary>Rows with columns that may be stored; null: no limit.</summary>
     public long? TotalRows { get; init; }
 
@@ -71,6 +77,8 @@ internal sealed record CoreOptions
             case "keeper_fd": return this with { KeeperFd = reader.ReadInt32() };
             case "job": return this with { Job = reader.ReadString() ?? "" };
             case "capacity_bytes": return this with { CapacityBytes = reader.ReadInt64() };
+            case "offload_path": return this with { OffloadPath = reader.ReadString() ?? "" };
+            case "offload_bytes": return this with { OffloadBytes = reader.ReadInt64() };
             case "total_rows": return this with { TotalRows = reader.ReadInt64() };
             case "units": return this with { Units = reader.ReadInt32() };
             case "polling_mode": return this with { PollingMode = reader.ReadBoolean() };
@@ -109,6 +117,8 @@ internal sealed record CoreOptions
             throw new InvalidArgumentException($"serve_core: capacity_bytes is {CapacityBytes}; it must be 1 or more");
         if (SamplerTimeout <= TimeSpan.Zero)
             throw new InvalidArgumentException($"serve_core: sampler_timeout_s is {SamplerTimeout.TotalSeconds}; it must be more than 0");
+        if (OffloadBytes < 1)
+            throw new InvalidArgumentException($"serve_core: offload_bytes is {OffloadBytes}; it must be 1 or more");
         if (TotalRows is <= 0)
             throw new InvalidArgumentException($"serve_core: total_rows is {TotalRows}; it must be 1 or more");
         return this;

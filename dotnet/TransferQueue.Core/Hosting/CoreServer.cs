@@ -15,26 +15,47 @@ internal sealed class CoreServer : IRunningServer
     private readonly ServerLoop _loop;
     private readonly ArenaGrower _grower;
 
+    /// <summary>For files; null: all columns lie in memory.</summary>
+    private readonly ArenaGrower? _fileGrower;
+
     private CoreServer(CoreOptions options)
     {
-        var arena = new Arena(new ArenaOptions { CapacityBytes = options.CapacityBytes ?? MemoryLimits.DefaultCapacityBytes() });
+        var segments = new SegmentTable();
+        var arena = new Arena(new ArenaOptions { CapacityBytes = options.CapacityBytes ?? MemoryLimits.DefaultCapacityBytes() }, segments);
         var keeper = new KeeperLink(options.KeeperFd);
         arena.SegmentCreated += keeper.Keep;
         var scratch = new NativeBufferPool();
         var allocator = new ExtentAllocator(arena);
         _grower = new ArenaGrower(allocator, action => _loop!.Post(action));
+        ExtentAllocator? files = Files(options, segments, keeper);
+        _fileGrower = files is null ? null : new ArenaGrower(files, action => _loop!.Post(action));
         var storage = new StorageManager(
-            [new StorageUnit(allocator, _grower)], scratch, new StorageOptions { RowCapacity = options.TotalRows });
+            [new StorageUnit(allocator, _grower)], scratch, new StorageOptions { RowCapacity = options.TotalRows, OffloadBytes = options.OffloadBytes },
+            files is null ? null : new StorageUnit(files, _fileGrower));
         var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate }, Sampler(options));
-        var handler = new CoreHandler(options, controller, storage, new StateMachine(controller, storage));
-        var limits = TransportLimits.Default with { PayloadBytes = storage.CapacityBytes };
+        var handler = new CoreHandler(options, controller, storage, new StateMachine(controller, storage), segments);
+        var limits = TransportLimits.Default with { PayloadBytes = storage.MostPutBytes };
         _loop = new ServerLoop(new ServerLoopOptions { ListenFd = options.ListenFd, Limits = limits }, handler);
         handler.Loop = _loop;
-        _grower.Ended += () => NoteGrowth(handler);
+        _grower.Ended += () => NoteGrowth(_grower, handler);
+        if (_fileGrower is not null)
+            _fileGrower.Ended += () => NoteGrowth(_fileGrower, handler);
         _thread = new Thread(() => Run(storage, scratch)) { Name = "tq-core", IsBackground = true };
         if (MemoryLimits.RemainingBytes() is var free && free < storage.CapacityBytes)
             CoreLog.Note($"memory: the capacity is {storage.CapacityBytes >> 20} MiB, the machine or the container can spare {free >> 20} MiB now; puts beyond that will wait and fail");
         CoreLog.Note($"serving job '{options.Job}': {storage.CapacityBytes >> 20} MiB for columns, rows {options.TotalRows?.ToString() ?? "without limit"}");
+    }
+
+    /// <summary>Room in files, with its segment made before the loop runs; null: none is wanted.</summary>
+    private static ExtentAllocator? Files(CoreOptions options, SegmentTable segments, KeeperLink keeper)
+    {
+        if (options.OffloadPath.Length == 0)
+            return null;
+        var arena = new Arena(new OffloadFolder(options.OffloadPath).ArenaOptions(), segments);
+        arena.SegmentCreated += keeper.Keep;
+        arena.Prepare();
+        CoreLog.Note($"offload: columns of {options.OffloadBytes} bytes or more go to {options.OffloadPath}, which has {arena.CapacityBytes >> 20} MiB");
+        return new ExtentAllocator(arena);
     }
 
     private static ISampler Sampler(CoreOptions options) =>
@@ -60,9 +81,9 @@ internal sealed class CoreServer : IRunningServer
         _ended.Wait();
     }
 
-    private void NoteGrowth(CoreHandler handler)
+    private static void NoteGrowth(ArenaGrower grower, CoreHandler handler)
     {
-        if (_grower.Failure is { } failure)
+        if (grower.Failure is { } failure)
             CoreLog.Note(failure.Message);
         else
             handler.MemoryGrown();
@@ -74,6 +95,7 @@ internal sealed class CoreServer : IRunningServer
         {
             _loop.Run();
             _grower.Dispose();
+            _fileGrower?.Dispose();
             _loop.Dispose();
             storage.Dispose();
             scratch.Dispose();

@@ -1,7 +1,7 @@
 namespace TransferQueue.Memory;
 
 /// <summary>
-/// Shared memory of one node: memfd segments without a name, sealed against shrinking, each mapped once and never unmapped before
+/// Shared memory of one node: segments without a name (memfds, sealed against shrinking, or files of a folder), each mapped once and never unmapped before
 /// <see cref="Dispose"/>. A segment has address room from the start; memory is taken from the system in bulk as the allocator asks
 /// for it, with <c>fallocate</c>, so that want of memory is an error here and never a SIGBUS at the first touch. What the system has not got is not even asked for: the kernel would kill processes.
 /// </summary>
@@ -18,6 +18,7 @@ internal sealed unsafe class Arena : IDisposable
     private const long TakenAtOnce = 64L << 20;
 
     private readonly ArenaOptions _options;
+    private readonly SegmentTable _table;
 
     /// <summary>Replaced, never changed, so that readers on other threads see whole arrays.</summary>
     private volatile ArenaSegment[] _segments = [];
@@ -25,7 +26,10 @@ internal sealed unsafe class Arena : IDisposable
     /// <summary>The step that was planned and is neither committed nor given up. One at a time: a segment grows at its end.</summary>
     private ArenaGrowth? _planned;
 
-    public Arena(ArenaOptions options) => _options = options;
+    /// <summary>An arena without a segment.</summary>
+    /// <param name="options">How it takes memory.</param>
+    /// <param name="table">Where its segments get their numbers; null: it is the only arena.</param>
+    public Arena(ArenaOptions options, SegmentTable? table = null) => (_options, _table) = (options, table ?? new SegmentTable());
 
     /// <summary>Called on the writer's thread when a segment exists: the keeper gets a duplicate of its fd.</summary>
     public event Action<ArenaSegment>? SegmentCreated;
@@ -33,7 +37,7 @@ internal sealed unsafe class Arena : IDisposable
     /// <summary>Called on the writer's thread after memory was taken (segment, first byte, bytes): the hook for populating it in the background.</summary>
     public event Action<ArenaSegment, long, long>? Grown;
 
-    /// <summary>All segments, in the order of their numbers.</summary>
+    /// <summary>Its segments, in the order of their numbers.</summary>
     public IReadOnlyList<ArenaSegment> Segments => _segments;
 
     /// <summary>Most bytes that are ever taken, whole pages.</summary>
@@ -43,7 +47,16 @@ internal sealed unsafe class Arena : IDisposable
     public long CommittedBytes { get; private set; }
 
     /// <summary>Where the byte at <paramref name="offset"/> of a segment is in this process.</summary>
-    public byte* Address(int segment, long offset) => _segments[segment].Map + offset;
+    public byte* Address(int segment, long offset) => _table[segment].Map + offset;
+
+    /// <summary>Makes the first segment now: an arena of files must never do it on the writer's thread.</summary>
+    /// <exception cref="TransferQueueException">The file system can't reserve room: a full one would kill processes by SIGBUS.</exception>
+    public void Prepare()
+    {
+        ArenaSegment segment = CreateSegment(RoundUp(Math.Min(_options.SegmentBytes, CapacityBytes), PageBytes));
+        if (segment.TryTake(0, PageBytes))
+            segment.GiveBack(0, PageBytes);
+    }
 
     /// <summary>Takes memory so that at least <paramref name="bytes"/> more lie side by side at the end of a segment's taken part.</summary>
     /// <param name="bytes">Wanted bytes, &gt; 0.</param>
@@ -102,8 +115,10 @@ internal sealed unsafe class Arena : IDisposable
         if (taken < growth.NeededBytes)
         {
             growth.Segment.GiveBack(growth.Offset, wished);
-            throw Scarce(growth.NeededBytes, 0);
+            throw Scarce(growth.NeededBytes, taken);
         }
+        if (taken < wished)
+            growth.Segment.GiveBack(growth.Offset + taken, wished - taken); // a file system may have kept a part of what it refused
         growth.TakenBytes = taken;
     }
 
@@ -159,12 +174,15 @@ internal sealed unsafe class Arena : IDisposable
     }
 
     private StorageFullException Scarce(long needed, long remaining) => new(
-        $"arena: {needed} more bytes of shared memory asked, the system can spare {Math.Max(0, remaining)}; {CommittedBytes} of {CapacityBytes} bytes are "
-        + "taken; clear partitions that are done, or end other processes that need memory");
+        _options.Folder is { } folder
+            ? $"offload: {needed} more bytes in {folder.Name} asked, its file system can spare {Math.Max(0, remaining)} beyond the {_options.ReserveBytes} that are left to others; "
+                + $"{CommittedBytes} bytes are taken; clear partitions that are done, or delete files there"
+            : $"arena: {needed} more bytes of shared memory asked, the system can spare {Math.Max(0, remaining)}; {CommittedBytes} of {CapacityBytes} bytes are "
+                + "taken; clear partitions that are done, or end other processes that need memory");
 
     private ArenaSegment CreateSegment(long length)
     {
-        ArenaSegment segment = ArenaSegment.Create(_segments.Length, length);
+        ArenaSegment segment = _table.Add(number => ArenaSegment.Create(number, length, _options.Folder));
         _segments = [.. _segments, segment];
         SegmentCreated?.Invoke(segment);
         return segment;

@@ -107,6 +107,8 @@ internal sealed class ArenaGrower(ExtentAllocator allocator, Action<Action> post
 
     private void Populate(ArenaGrowth growth)
     {
+        if (growth.Segment.IsFile)
+            return; // it would be written to the disk as zeros; whoever fills it touches it first
         lock (_gate)
         {
             for (long done = 0; done < growth.TakenBytes; done += PopulatedAtOnce)

@@ -34,6 +34,9 @@ internal sealed record ArenaOptions
     /// </summary>
     public Func<long> RemainingBytes { get; init; } = MemoryLimits.RemainingBytes;
 
+    /// <summary>Where its segments lie: in files of this folder; null, the default: in memory.</summary>
+    public OffloadFolder? Folder { get; init; }
+
     /// <summary>Bytes that are left to other processes in any case. Default 128 MiB.</summary>
     public long ReserveBytes { get; init; } = 128L << 20;
 

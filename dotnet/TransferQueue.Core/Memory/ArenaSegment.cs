@@ -2,12 +2,13 @@ using TransferQueue.Memory.Native;
 
 namespace TransferQueue.Memory;
 
-/// <summary>One memfd of an <see cref="Arena"/> and its map. The arena owns fd and map; whoever needs the fd for longer duplicates it.</summary>
+/// <summary>One memfd, or one file, of an <see cref="Arena"/> and its map. The arena owns fd and map; whoever needs the fd for longer duplicates it.</summary>
 internal sealed unsafe class ArenaSegment : IDisposable
 {
-    private ArenaSegment(int number, int fd, byte* map, long length)
+    private ArenaSegment(int number, int fd, byte* map, long length, bool isFile)
     {
         Number = number;
+        IsFile = isFile;
         Fd = fd;
         Map = map;
         Length = length;
@@ -16,7 +17,10 @@ internal sealed unsafe class ArenaSegment : IDisposable
     /// <summary>The number in <see cref="Columns.ExtentRef.Segment"/>, from 0.</summary>
     public int Number { get; }
 
-    /// <summary>The memfd; −1 after the end.</summary>
+    /// <summary>Whether it is a file of a folder, and no memfd.</summary>
+    public bool IsFile { get; }
+
+    /// <summary>The descriptor; −1 after the end.</summary>
     public int Fd { get; private set; }
 
     /// <summary>The shared, writable map of the whole segment.</summary>
@@ -29,16 +33,18 @@ internal sealed unsafe class ArenaSegment : IDisposable
     public long CommittedBytes { get; internal set; }
 
     /// <summary>Makes a segment of <paramref name="length"/> bytes, without memory yet.</summary>
-    internal static ArenaSegment Create(int number, long length)
+    /// <param name="number">Its number.</param>
+    /// <param name="length">Its address room.</param>
+    /// <param name="folder">Where its file lies; null: it is a memfd.</param>
+    internal static ArenaSegment Create(int number, long length, OffloadFolder? folder = null)
     {
-        int fd;
-        fixed (byte* name = "transferqueue-arena\0"u8)
-            fd = Errno.Check(Libc.memfd_create(name, Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING), "arena: memfd_create");
+        int fd = folder?.CreateFile() ?? CreateMemory();
         try
         {
             Errno.Check(Libc.ftruncate(fd, length), $"arena: segment of {length} bytes");
-            Errno.Check(Libc.fcntl(fd, Libc.F_ADD_SEALS, Libc.F_SEAL_SHRINK), "arena: sealing a segment");
-            return new ArenaSegment(number, fd, MapShared(fd, length), length);
+            if (folder is null)
+                Errno.Check(Libc.fcntl(fd, Libc.F_ADD_SEALS, Libc.F_SEAL_SHRINK), "arena: sealing a segment");
+            return new ArenaSegment(number, fd, MapShared(fd, length), length, folder is not null);
         }
         catch (TransferQueueException)
         {
@@ -62,7 +68,7 @@ internal sealed unsafe class ArenaSegment : IDisposable
         do
             errno = Libc.fallocate(Fd, 0, offset, bytes) == 0 ? 0 : Errno.Last;
         while (errno == Errno.EINTR);
-        if (errno is Errno.ENOMEM or Errno.ENOSPC)
+        if (errno is Errno.ENOMEM or Errno.ENOSPC or Errno.EFBIG)
             return false;
         if (errno != 0)
             throw Errno.ToException($"arena: taking {bytes} bytes", errno);
@@ -78,6 +84,12 @@ internal sealed unsafe class ArenaSegment : IDisposable
         _ = Libc.close(Fd);
         Map = null;
         Fd = -1;
+    }
+
+    private static int CreateMemory()
+    {
+        fixed (byte* name = "transferqueue-arena\0"u8)
+            return Errno.Check(Libc.memfd_create(name, Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING), "arena: memfd_create");
     }
 
     private static byte* MapShared(int fd, long length)

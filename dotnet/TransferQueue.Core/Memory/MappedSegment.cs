@@ -19,8 +19,12 @@ internal sealed unsafe class MappedSegment : IDisposable
     private readonly PageSet _populated = new();
     private bool _isDisposed;
 
-    private MappedSegment(int number, long length, byte* shared, byte* views)
+    /// <summary>Whether the pages are those of a file, which the kernel writes out and may drop; memory's pages stay once they were present.</summary>
+    private readonly bool _isFile;
+
+    private MappedSegment(int number, long length, byte* shared, byte* views, bool isFile)
     {
+        _isFile = isFile;
         Number = number;
         Length = length;
         Shared = shared;
@@ -46,7 +50,9 @@ internal sealed unsafe class MappedSegment : IDisposable
         byte* shared = Map(fd, length, Libc.MAP_SHARED);
         try
         {
-            return new MappedSegment(number, length, shared, Map(fd, length, Libc.MAP_PRIVATE));
+            int seals = Libc.fcntl(fd, Libc.F_GET_SEALS, 0); // fails for a file that is on a disk
+            bool isFile = seals < 0 || (seals & Libc.F_SEAL_SHRINK) == 0;
+            return new MappedSegment(number, length, shared, Map(fd, length, Libc.MAP_PRIVATE), isFile);
         }
         catch (TransferQueueException)
         {
@@ -59,6 +65,11 @@ internal sealed unsafe class MappedSegment : IDisposable
     public void Populate(long offset, long bytes)
     {
         long page = offset / Arena.PageBytes, end = (offset + bytes + Arena.PageBytes - 1) / Arena.PageBytes;
+        if (_isFile)
+        {
+            _ = Libc.madvise(Shared + page * Arena.PageBytes, (nuint)((end - page) * Arena.PageBytes), Libc.MADV_POPULATE_WRITE);
+            return;
+        }
         while (page < end)
         {
             long first, next;

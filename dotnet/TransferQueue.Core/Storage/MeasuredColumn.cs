@@ -81,6 +81,9 @@ internal sealed class MeasuredPiece
     /// <summary>Bytes of values.</summary>
     public long ValueBytes { get; }
 
+    /// <summary>Whether the values of one stretch lie in a file.</summary>
+    public bool IsInFile(int run) => _storage.IsFile(_runs.Span[run].Column.Unit);
+
     /// <summary>Bytes of both.</summary>
     public long Bytes => HeadBytes + ValueBytes;
 

@@ -27,6 +27,9 @@ internal sealed unsafe class PutReservation
     /// <summary>Bytes of each frame.</summary>
     public ImmutableArray<long> FrameLengths { get; }
 
+    /// <summary>Whether <see cref="Verify"/> touches a file, which only a worker may.</summary>
+    public bool TouchesFile => Columns.Any(column => column.File.Length > 0 || (column.IsInFile && column.Descriptor.Layout.HasOffsets));
+
     /// <summary>Bytes that <see cref="Verify"/> reads.</summary>
     public long VerifiedBytes => Columns.Sum(column => column.Descriptor.Layout.ValuesStart(Rows));
 

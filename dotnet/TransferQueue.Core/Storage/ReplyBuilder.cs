@@ -18,9 +18,15 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
     /// <summary>Above that, stretches are sent as they are if they have on average so many bytes.</summary>
     private const long DirectBytes = 16 << 10;
 
+    /// <summary>So many bytes at the start of a reply the loop itself may send: what of them lies in a file is copied, since the loop must not wait for a disk.</summary>
+    private const long LoopBytes = 256 << 10;
+
     private readonly List<NativeSegment> _segments = [];
     private readonly List<NativeBuffer> _scratch = [];
     private readonly List<ReplyFrame> _frames = [];
+
+    /// <summary>Bytes that are in the message so far.</summary>
+    private long _sent;
 
     /// <summary>The values of all gathered columns.</summary>
     private BulkCopy? _gathering;
@@ -109,7 +115,25 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
             return;
         }
         for (int i = 0; i < runs; i++)
-            Send(piece.Values(i));
+        {
+            NativeSegment values = piece.Values(i);
+            if (piece.IsInFile(i))
+                values = SendStart(values);
+            Send(values);
+        }
+    }
+
+    /// <summary>Sends a copy of what the loop may come to send.</summary>
+    /// <returns>The rest.</returns>
+    private NativeSegment SendStart(NativeSegment values)
+    {
+        long bytes = Math.Min(values.Length, LoopBytes - _sent);
+        if (bytes <= 0)
+            return values;
+        NativeSegment copy = Scratch(bytes);
+        CopyKernels.Copy(values.Pointer, copy.Pointer, bytes);
+        Send(copy);
+        return values.Skip(bytes);
     }
 
     /// <summary>Writes a frame but for its values, which are left to <paramref name="gathering"/>.</summary>
@@ -153,6 +177,7 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
     {
         if (segment.Length == 0)
             return;
+        _sent += segment.Length;
         if (_segments.Count > 0 && _segments[^1] is var last && last.Address + (nint)last.Length == segment.Address)
             _segments[^1] = last with { Length = last.Length + segment.Length };
         else

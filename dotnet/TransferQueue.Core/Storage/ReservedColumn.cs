@@ -8,6 +8,9 @@ namespace TransferQueue.Storage;
 /// <summary>Room for one column of a put.</summary>
 internal sealed unsafe class ReservedColumn
 {
+    /// <summary>Bytes at the start of a frame that goes to a file which are received in memory: all that arrives before a mover takes over.</summary>
+    public const long MostHeadBytes = 256 << 10;
+
     /// <summary>The field and how its rows lie.</summary>
     public required ColumnDescriptor Descriptor { get; init; }
 
@@ -20,20 +23,28 @@ internal sealed unsafe class ReservedColumn
     /// <summary>The extents and the rows of each; of a staged column, not there yet.</summary>
     public required ImmutableArray<(int Unit, int Rows, ExtentRef Extent)> Slices { get; init; }
 
-    /// <summary>A column with offsets that several units share is received here, since the offsets say where to cut it; else null.</summary>
+    /// <summary>A column with offsets that several units share is received here, since the offsets say where to cut it; of one that goes to a file, the start; else null.</summary>
     public NativeBuffer? Staging { get; init; }
 
     /// <summary>The extent out of a loan that its client has written to, and may go on writing to; null: the frame is in the message.</summary>
     public TakenExtent? Loaned { get; init; }
 
+    /// <summary>The extent of a column that goes to a file and comes in the message; else empty.</summary>
+    public NativeSegment File { get; init; }
+
+    /// <summary>Whether its extent lies in a file.</summary>
+    public bool IsInFile { get; init; }
+
     /// <summary>The sizes of the rows, as <see cref="StoredColumn.Sizes"/> has them.</summary>
     public int[]? Sizes { get; private set; }
 
     /// <summary>The whole frame. Only a column that isn't dense, or lies in one slice, has it in one stretch.</summary>
-    public NativeSegment Frame => Segments.IsEmpty ? default : Segments[0].Take(FrameBytes);
+    public NativeSegment Frame => File.Length > 0 ? File : Segments.IsEmpty ? default : Segments[0].Take(FrameBytes);
 
     internal void Verify(int rows)
     {
+        if (File.Length > 0)
+            CopyKernels.Copy(Staging!.Segment.Pointer, File.Pointer, Math.Min(FrameBytes, Staging.Length));
         ColumnLayout layout = Descriptor.Layout;
         if (!layout.HasOffsets)
             return;

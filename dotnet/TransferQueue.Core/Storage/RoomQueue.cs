@@ -3,7 +3,7 @@ namespace TransferQueue.Storage;
 /// <summary>
 /// Requests that found no room, first come first served. Strictly so for large ones: a newcomer does not pass those that wait, so that a large
 /// one is not starved by smaller ones. Those of at most <see cref="SmallBytes"/> pass, so that metrics and tags with small columns flow while a
-/// large put waits for somebody to clear.
+/// large put waits for somebody to clear. Those that want room in files, and those that want memory alone, are two queues: a full disk stops nobody else.
 /// </summary>
 /// <remarks>Writer thread only. Who frees memory calls <see cref="Serve"/>, who keeps time <see cref="TakeExpired"/>.</remarks>
 internal sealed class RoomQueue
@@ -23,7 +23,9 @@ internal sealed class RoomQueue
     public long NextDeadline { get; private set; } = long.MaxValue;
 
     /// <summary>Whether a new request of so many bytes may be tried at once, or must wait behind others.</summary>
-    public bool MayPass(long bytes) => _waiters.Count == 0 || bytes <= SmallBytes;
+    /// <param name="bytes">What it wants.</param>
+    /// <param name="isOffloaded">Whether some of it in files.</param>
+    public bool MayPass(long bytes, bool isOffloaded = false) => bytes <= SmallBytes || _waiters.All(waiter => waiter.IsOffloaded != isOffloaded);
 
     /// <summary>Lets a request wait.</summary>
     public void Add(RoomWaiter waiter)
@@ -47,10 +49,11 @@ internal sealed class RoomQueue
     /// <summary>Tries those that wait, in their order: up to the first large one that still finds no room, and all small ones.</summary>
     public void Serve()
     {
-        bool isBlocked = false;
+        (bool isMemoryFull, bool isDiskFull) = (false, false);
         for (LinkedListNode<RoomWaiter>? node = _waiters.First, next; node is not null; node = next)
         {
             next = node.Next;
+            ref bool isBlocked = ref node.Value.IsOffloaded ? ref isDiskFull : ref isMemoryFull;
             if (isBlocked && node.Value.Bytes > SmallBytes)
                 continue;
             if (node.Value.TryServe())
@@ -78,13 +81,17 @@ internal sealed class RoomQueue
 /// <param name="deadline">When it gives up, in milliseconds of the caller's clock.</param>
 /// <param name="tryServe">Tries again; false: still no room. Must not throw.</param>
 /// <param name="owner">Whom it is for.</param>
-internal sealed class RoomWaiter(long bytes, long deadline, Func<bool> tryServe, object owner)
+/// <param name="isOffloaded">Whether it wants room in files.</param>
+internal sealed class RoomWaiter(long bytes, long deadline, Func<bool> tryServe, object owner, bool isOffloaded = false)
 {
     /// <summary>What it wants.</summary>
     public long Bytes => bytes;
 
     /// <summary>When it gives up.</summary>
     public long Deadline => deadline;
+
+    /// <summary>Whether it wants room in files.</summary>
+    public bool IsOffloaded => isOffloaded;
 
     /// <summary>Whom it is for.</summary>
     public object Owner => owner;

@@ -46,6 +46,9 @@ internal sealed partial class StorageManager
     /// <summary>Makes a reply's frames from leased columns, all of them in the message; see <see cref="ReplyFrames"/>. Any thread.</summary>
     public ReplyFrames Read(ReadLease lease) => Build(Measure(lease));
 
+    /// <summary>Whether a column of a lease lies in a file.</summary>
+    public bool IsInFile(ReadLease lease) => Files is not null && lease.Held.Exists(column => IsFile(column.Unit));
+
     /// <summary>Counts the bytes of leased columns. Any thread.</summary>
     public MeasuredReply Measure(ReadLease lease) => new(this, lease);
 

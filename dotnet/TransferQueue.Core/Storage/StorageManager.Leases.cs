@@ -67,7 +67,7 @@ internal sealed partial class StorageManager
             if (piece.ValueBytes >= ExtentAllocator.PageExtentBytes)
                 return new ColumnPlacement(ColumnWay.ValuesViewed, extent, piece.FirstValue);
         }
-        int unit = column.Pieces[0].Runs[0].Column.Unit;
+        int unit = column.Pieces[0].Runs[0].Column.Unit is var stored && IsFile(stored) ? 0 : stored;
         if (_units[unit].TryAllocate(column.FrameBytes, out ExtentRef target))
             return new ColumnPlacement(ColumnWay.Gathered, new OwnedExtent(unit, target));
         _units[unit].TryGrow(column.FrameBytes); // for the next one

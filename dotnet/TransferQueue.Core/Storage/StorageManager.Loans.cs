@@ -1,4 +1,5 @@
 using TransferQueue.Columns;
+using TransferQueue.Memory;
 
 namespace TransferQueue.Storage;
 
@@ -18,9 +19,9 @@ internal sealed partial class StorageManager
     public Loan? TryLend(Guid client, ulong requestId, ReadOnlySpan<long> lengths)
     {
         var extents = new List<OwnedExtent>(lengths.Length);
-        int unit = _next;
         for (int i = 0; i < lengths.Length; i++)
         {
+            int unit = IsOffloaded(lengths[i]) ? _memoryUnits : _next;
             if (!_units[unit].TryAllocate(lengths[i], out ExtentRef extent))
             {
                 Free(extents);
@@ -29,7 +30,7 @@ internal sealed partial class StorageManager
             }
             extents.Add(new OwnedExtent(unit, extent));
         }
-        _next = (unit + 1) % _units.Length;
+        _next = (_next + 1) % _memoryUnits;
         return Loans.Lend(client, requestId, [.. extents]);
     }
 
@@ -71,19 +72,42 @@ internal sealed partial class StorageManager
     }
 
     /// <summary>Checks that frames could fit if nothing else were stored.</summary>
+    /// <param name="lengths">Bytes of the frames.</param>
+    /// <param name="loaned">Per frame whether it has its room already; empty: none has.</param>
     /// <exception cref="StorageFullException">They never can.</exception>
-    public void CheckFits(ReadOnlySpan<long> lengths)
+    public void CheckFits(ReadOnlySpan<long> lengths, ReadOnlySpan<TakenExtent?> loaned = default)
     {
-        if (Missing(lengths, default) is var bytes && bytes > CapacityBytes)
+        (long memory, long files) = Missing(lengths, loaned);
+        if (memory > CapacityBytes)
             throw new StorageFullException(
-                $"storage: {bytes} bytes asked at once, the capacity is {CapacityBytes} bytes; put fewer rows at once, or start with a larger capacity");
+                $"storage: {memory} bytes asked at once, the capacity is {CapacityBytes} bytes; put fewer rows at once, or start with a larger capacity");
+        if (files > 0 && files > Files!.CapacityBytes)
+            throw new StorageFullException(
+                $"offload: {files} bytes asked at once, the file system has {Files.CapacityBytes} bytes; put fewer rows at once, or name a folder of a larger one");
     }
+
+    /// <summary>Whether a frame of so many bytes goes to files.</summary>
+    public bool IsOffloaded(long bytes) => Files is not null && bytes >= Math.Max(_options.OffloadBytes, ExtentAllocator.PageExtentBytes);
+
+    /// <summary>Whether one of the frames that have no room yet goes to files.</summary>
+    public bool IsOffloaded(ReadOnlySpan<long> lengths, ReadOnlySpan<TakenExtent?> loaned = default) => Missing(lengths, loaned).Files > 0;
+
+    /// <summary>Whether an extent of a unit lies in a file: the writer must not touch its bytes.</summary>
+    public bool IsFile(int unit) => unit == _memoryUnits;
 
     /// <summary>Begins to take memory from the system for so many bytes more, where a unit's capacity allows it.</summary>
     public void Grow(long bytes)
     {
-        foreach (StorageUnit unit in _units)
+        foreach (StorageUnit unit in Memory)
             unit.TryGrow(bytes);
+    }
+
+    private void Grow((long Memory, long Files) missing)
+    {
+        if (missing.Memory > 0)
+            Grow(missing.Memory);
+        if (missing.Files > 0)
+            Files!.TryGrow(missing.Files);
     }
 
     private StorageFullException Full(long bytes) => new(

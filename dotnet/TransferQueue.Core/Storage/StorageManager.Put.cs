@@ -38,27 +38,27 @@ internal sealed partial class StorageManager
         var reserved = ImmutableArray.CreateBuilder<ReservedColumn>(columns.Length);
         List<OwnedExtent> taken = [];
         int first = _next;
-        long missing = 0;
-        for (int i = 0; i < columns.Length && missing == 0; i++)
+        bool isFull = false;
+        for (int i = 0; i < columns.Length && !isFull; i++)
         {
             ReservedColumn? column = loaned?[i] is { } extent
                 ? LoanedColumn(columns[i], rows, frameLengths[i], extent)
                 : ReserveColumn(columns[i], rows, frameLengths[i], first, taken);
             if (column is null)
-                missing = Missing(frameLengths, loaned);
+                isFull = true;
             else
                 reserved.Add(column);
         }
         reservation = null;
-        if (missing > 0)
+        if (isFull)
         {
             foreach (ReservedColumn column in reserved)
                 column.Staging?.Dispose();
             Free(taken);
-            Grow(missing);
+            Grow(Missing(frameLengths, loaned));
             return false;
         }
-        _next = (first + 1) % _units.Length;
+        _next = (first + 1) % _memoryUnits;
         reservation = new PutReservation(rows, reserved.MoveToImmutable());
         return true;
     }
@@ -96,7 +96,7 @@ internal sealed partial class StorageManager
         try
         {
             foreach (ReservedColumn column in reservation.Columns)
-                columns.Add(column.Staging is null ? Placed(column) : Cut(column, reservation.Rows, cut));
+                columns.Add(column.Slices.IsEmpty ? Cut(column, reservation.Rows, cut) : Placed(column));
         }
         catch (TransferQueueException)
         {
@@ -123,13 +123,16 @@ internal sealed partial class StorageManager
             Segments = [_units[unit].Segment(extent)],
             Slices = [(unit, rows, extent)],
             Loaned = loaned,
+            IsInFile = IsFile(unit),
         };
     }
 
     /// <returns>Null if there is no room now.</returns>
     private ReservedColumn? ReserveColumn(in ColumnDescriptor column, int rows, long bytes, int first, List<OwnedExtent> taken)
     {
-        int units = Math.Min(_units.Length, Math.Max(rows, 1));
+        if (IsOffloaded(bytes))
+            return ReserveFile(column, rows, bytes, taken);
+        int units = Math.Min(_memoryUnits, Math.Max(rows, 1));
         if (units > 1 && column.Layout.HasOffsets)
         {
             NativeBuffer staging = _scratch.Rent(bytes);
@@ -138,7 +141,7 @@ internal sealed partial class StorageManager
         var slices = ImmutableArray.CreateBuilder<(int Unit, int Rows, ExtentRef Extent)>(units);
         for (int i = 0; i < units; i++)
         {
-            int unit = (first + i) % _units.Length;
+            int unit = (first + i) % _memoryUnits;
             int own = SliceRows(rows, units, i);
             if (!_units[unit].TryAllocate(units == 1 ? bytes : own * column.Layout.UnitBytes, out ExtentRef extent))
                 return null;
@@ -149,13 +152,41 @@ internal sealed partial class StorageManager
         return new() { Descriptor = column, FrameBytes = bytes, Segments = [.. segments], Slices = slices.MoveToImmutable() };
     }
 
-    /// <summary>Bytes that the frames take which are in the message.</summary>
-    private long Missing(ReadOnlySpan<long> lengths, ReadOnlySpan<TakenExtent?> loaned)
+    /// <summary>Room in a file, in one piece. What the loop or a mover receives at once waits in memory for the worker that verifies the put: neither may wait for a disk.</summary>
+    /// <returns>Null if there is no room now.</returns>
+    private ReservedColumn? ReserveFile(in ColumnDescriptor column, int rows, long bytes, List<OwnedExtent> taken)
     {
-        long missing = 0;
+        StorageUnit unit = _units[_memoryUnits];
+        if (!unit.TryAllocate(bytes, out ExtentRef extent))
+            return null;
+        taken.Add(new OwnedExtent(_memoryUnits, extent));
+        NativeBuffer head = _scratch.Rent(Math.Min(bytes, ReservedColumn.MostHeadBytes));
+        NativeSegment file = unit.Segment(extent);
+        return new()
+        {
+            Descriptor = column,
+            FrameBytes = bytes,
+            Segments = bytes > head.Length ? [head.Segment, file.Skip(head.Length)] : [head.Segment],
+            Slices = [(_memoryUnits, rows, extent)],
+            Staging = head,
+            File = file,
+            IsInFile = true,
+        };
+    }
+
+    /// <summary>Bytes that the frames take which are in the message: of memory, and of files.</summary>
+    private (long Memory, long Files) Missing(ReadOnlySpan<long> lengths, ReadOnlySpan<TakenExtent?> loaned)
+    {
+        (long memory, long files) = (0, 0);
         for (int i = 0; i < lengths.Length; i++)
-            missing += loaned.IsEmpty || loaned[i] is null ? _units[0].RoundUp(lengths[i]) : 0;
-        return missing;
+        {
+            long bytes = loaned.IsEmpty || loaned[i] is null ? _units[0].RoundUp(lengths[i]) : 0;
+            if (IsOffloaded(lengths[i]))
+                files += bytes;
+            else
+                memory += bytes;
+        }
+        return (memory, files);
     }
 
     /// <summary>Rows of part <paramref name="part"/> when <paramref name="rows"/> rows are cut in <paramref name="parts"/>: the first ones are longer.</summary>
@@ -171,14 +202,14 @@ internal sealed partial class StorageManager
     private unsafe ImmutableArray<StoredColumn> Cut(ReservedColumn column, int rows, List<StoredColumn> cut)
     {
         ColumnLayout layout = column.Descriptor.Layout;
-        int units = Math.Min(_units.Length, rows);
+        int units = Math.Min(_memoryUnits, rows);
         int perRow = rows == 0 || column.Sizes is null ? 0 : column.Sizes.Length / rows;
         var parts = ImmutableArray.CreateBuilder<StoredColumn>(units);
         for (int i = 0, row = 0; i < units; i++)
         {
             int own = SliceRows(rows, units, i);
             OffsetRows source = new(column.Frame, layout, rows, row, own);
-            int unit = (_next + i) % _units.Length;
+            int unit = (_next + i) % _memoryUnits;
             ExtentRef extent = _units[unit].Allocate(layout.ValuesStart(own) + source.ValueBytes);
             source.CopyTo(_units[unit].Segment(extent).Pointer);
             int[]? sizes = column.Sizes?.AsSpan(row * perRow, own * perRow).ToArray();

@@ -10,7 +10,11 @@ namespace TransferQueue.Storage;
 /// <remarks>Writer thread only, but for <see cref="Segment(StoredColumn)"/> and <see cref="Counters"/>.</remarks>
 internal sealed partial class StorageManager : IDisposable
 {
+    /// <summary>The units of memory, and behind them that of files, if there is one.</summary>
     private readonly ImmutableArray<StorageUnit> _units;
+
+    /// <summary>Units over which rows are spread.</summary>
+    private readonly int _memoryUnits;
     private readonly StorageOptions _options;
     private readonly NativeBufferPool _scratch;
 
@@ -21,34 +25,44 @@ internal sealed partial class StorageManager : IDisposable
     /// <param name="units">At least one.</param>
     /// <param name="scratch">Where columns are cut and replies are made; the caller owns it.</param>
     /// <param name="options">Limits.</param>
-    public StorageManager(ImmutableArray<StorageUnit> units, NativeBufferPool scratch, StorageOptions? options = null)
+    /// <param name="files">A unit whose arena lies in files, for large frames; null: there is none.</param>
+    public StorageManager(ImmutableArray<StorageUnit> units, NativeBufferPool scratch, StorageOptions? options = null, StorageUnit? files = null)
     {
         if (units.IsDefaultOrEmpty)
             throw new InvalidArgumentException("storage: no unit; give at least one");
-        (_units, _scratch, _options) = (units, scratch, options ?? new());
+        (_units, _scratch, _options) = (files is null ? units : units.Add(files), scratch, options ?? new());
+        (_memoryUnits, Files) = (units.Length, files);
         Leases = new LeaseBook(End);
     }
 
-    /// <summary>The units.</summary>
+    /// <summary>The units, with that of files.</summary>
     public ImmutableArray<StorageUnit> Units => _units;
+
+    /// <summary>The unit whose arena lies in files; null: there is none.</summary>
+    public StorageUnit? Files { get; }
 
     /// <summary>What puts and gets have cost so far.</summary>
     public StorageCounters Counters { get; } = new();
 
-    /// <summary>Bytes that extents may take in all units.</summary>
-    public long CapacityBytes => _units.Sum(unit => unit.CapacityBytes);
+    /// <summary>Bytes that extents may take in memory.</summary>
+    public long CapacityBytes => Memory.Sum(unit => unit.CapacityBytes);
+
+    /// <summary>Bytes that one put may have: memory, and what files may take.</summary>
+    public long MostPutBytes => CapacityBytes + (Files?.CapacityBytes ?? 0);
 
     /// <summary>Bytes of values that one reply may have: a short request that repeats rows must not ask for any amount.</summary>
-    public long MostReplyBytes => Math.Max(CapacityBytes, 1L << 30);
+    public long MostReplyBytes => Math.Max(CapacityBytes + (Files?.CommittedBytes ?? 0), 1L << 30);
 
-    /// <summary>Bytes that extents take in all units, reserved ones included.</summary>
-    public long UsedBytes => _units.Sum(unit => unit.UsedBytes);
+    /// <summary>Bytes that extents take in memory, reserved ones included.</summary>
+    public long UsedBytes => Memory.Sum(unit => unit.UsedBytes);
 
-    /// <summary>Bytes that all units took from the system; grows only.</summary>
-    public long CommittedBytes => _units.Sum(unit => unit.CommittedBytes);
+    /// <summary>Bytes of memory that were taken from the system; grows only.</summary>
+    public long CommittedBytes => Memory.Sum(unit => unit.CommittedBytes);
+
+    private IEnumerable<StorageUnit> Memory => _units.Take(_memoryUnits);
 
     /// <summary>A storage over the same memory for replaying records: it never allocates or frees.</summary>
-    public StorageManager Following() => new([.. _units.Select(unit => unit.Following())], _scratch, _options);
+    public StorageManager Following() => new([.. Memory.Select(unit => unit.Following())], _scratch, _options, Files?.Following());
 
     /// <summary>Checks that <paramref name="gained"/> more rows may have cells.</summary>
     /// <param name="stored">Rows that have some now.</param>

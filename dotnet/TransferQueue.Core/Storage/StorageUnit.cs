@@ -48,9 +48,6 @@ internal sealed class StorageUnit : IDisposable
     /// <summary>Why there is no more memory, if the system had none; else null.</summary>
     public TransferQueueException? GrowthFailure => _grower?.Failure;
 
-    /// <summary>The segments of its memory.</summary>
-    public IReadOnlyList<ArenaSegment> Segments => _allocator.Arena.Segments;
-
     /// <summary>A unit over the same memory that replays records: it never allocates or frees.</summary>
     public StorageUnit Following() => new(_allocator, null, isOwner: false);
 

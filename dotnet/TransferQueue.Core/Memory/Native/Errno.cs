@@ -12,10 +12,13 @@ internal static class Errno
     internal const int EAGAIN = 11;
     internal const int ENOMEM = 12;
     internal const int EACCES = 13;
+    internal const int EISDIR = 21;
+    internal const int EFBIG = 27;
     internal const int EMFILE = 24;
     internal const int ENFILE = 23;
     internal const int EINVAL = 22;
     internal const int ENOPROTOOPT = 92;
+    internal const int EOPNOTSUPP = 95;
     internal const int ENOSPC = 28;
     internal const int EPIPE = 32;
     internal const int ECONNABORTED = 103;

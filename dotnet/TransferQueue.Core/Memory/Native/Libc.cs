@@ -25,9 +25,15 @@ internal static unsafe partial class Libc
     internal const int MADV_DONTDUMP = 16;
     internal const int MADV_POPULATE_WRITE = 23;
     internal const int O_RDONLY = 0;
+    internal const int O_RDWR = 2;
+    internal const int O_CREAT = 0x40;
+    internal const int O_EXCL = 0x80;
     internal const int O_CLOEXEC = 0x80000;
     internal const int FALLOC_FL_KEEP_SIZE = 1;
     internal const int FALLOC_FL_PUNCH_HOLE = 2;
+
+    /// <summary>__O_TMPFILE | O_DIRECTORY; the latter differs from machine to machine (asm/fcntl.h).</summary>
+    internal static readonly int O_TMPFILE = 0x400000 | (RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x4000 : 0x10000);
 
     /// <summary>What <c>mmap</c> returns when it failed.</summary>
     internal static readonly void* MAP_FAILED = (void*)-1;
