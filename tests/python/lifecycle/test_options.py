@@ -46,6 +46,14 @@ def test_options_cant_be_changed():
         ),
         ({"backend": {"SimpleStorage": {"total_storage_size": 1.5}}}, InvalidTypeError, "total_storage_size: 1.5"),
         ({"backend": {"SimpleStorage": {"total_storage_size": True}}}, InvalidTypeError, "total_storage_size: True"),
+        ({"backend": {"SimpleStorage": {"ssd_offload": {"enabled": True}}}}, InvalidArgumentError, "without a path"),
+        ({"backend": {"SimpleStorage": {"ssd_offload": {"enabled": 1}}}}, InvalidTypeError, "ssd_offload.enabled: 1"),
+        ({"backend": {"SimpleStorage": {"ssd_offload": "/x"}}}, InvalidTypeError, "SimpleStorage.ssd_offload: str"),
+        (
+            {"backend": {"SimpleStorage": {"ssd_offload": {"threshold_bytes": 0}}}},
+            InvalidArgumentError,
+            "ssd_offload.threshold_bytes: 0",
+        ),
         ({"transferqueue": {"capacity_bytes": -1}}, InvalidArgumentError, "transferqueue.capacity_bytes: -1"),
         ({"transferqueue": {"timeout_s": float("nan")}}, InvalidArgumentError, "transferqueue.timeout_s: nan"),
         ({"transferqueue": {"listen": "0.0.0.0:1"}}, InvalidArgumentError, "tcp://host:port"),
@@ -68,9 +76,8 @@ def test_foreign_keys_survive_the_merge_in_either_type():
     assert plain["enable"] is True
     assert plain["backend"]["Other"] == {"a": [1]}
     assert plain["backend"]["SimpleStorage"] == {
+        **options.DEFAULTS["backend"]["SimpleStorage"],
         "total_storage_size": 7,
-        "num_data_storage_units": 2,
-        "zmq_info": None,
     }
     assert options.DEFAULTS["backend"]["SimpleStorage"]["total_storage_size"] is None
 
