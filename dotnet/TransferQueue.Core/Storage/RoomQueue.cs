@@ -25,7 +25,9 @@ internal sealed class RoomQueue
     /// <summary>Whether a new request of so many bytes may be tried at once, or must wait behind others.</summary>
     /// <param name="bytes">What it wants.</param>
     /// <param name="isOffloaded">Whether some of it in files.</param>
-    public bool MayPass(long bytes, bool isOffloaded = false) => bytes <= SmallBytes || _waiters.All(waiter => waiter.IsOffloaded != isOffloaded);
+    public bool MayPass(long bytes, bool isOffloaded = false) => _waiters.Count == 0 || bytes <= SmallBytes || !HasWaiter(isOffloaded);
+
+    private bool HasWaiter(bool isOffloaded) => _waiters.Any(waiter => waiter.IsOffloaded == isOffloaded);
 
     /// <summary>Lets a request wait.</summary>
     public void Add(RoomWaiter waiter)

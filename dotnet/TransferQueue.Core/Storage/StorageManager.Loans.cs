@@ -98,7 +98,7 @@ internal sealed partial class StorageManager
     /// <summary>Begins to take memory from the system for so many bytes more, where a unit's capacity allows it.</summary>
     public void Grow(long bytes)
     {
-        foreach (StorageUnit unit in Memory)
+        foreach (StorageUnit unit in _memory)
             unit.TryGrow(bytes);
     }
 

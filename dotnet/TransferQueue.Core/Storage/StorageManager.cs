@@ -13,7 +13,10 @@ internal sealed partial class StorageManager : IDisposable
     /// <summary>The units of memory, and behind them that of files, if there is one.</summary>
     private readonly ImmutableArray<StorageUnit> _units;
 
-    /// <summary>Units over which rows are spread.</summary>
+    /// <summary>The units of memory, over which rows are spread.</summary>
+    private readonly ImmutableArray<StorageUnit> _memory;
+
+    /// <summary>How many they are; the index of the unit of files.</summary>
     private readonly int _memoryUnits;
     private readonly StorageOptions _options;
     private readonly NativeBufferPool _scratch;
@@ -31,7 +34,7 @@ internal sealed partial class StorageManager : IDisposable
         if (units.IsDefaultOrEmpty)
             throw new InvalidArgumentException("storage: no unit; give at least one");
         (_units, _scratch, _options) = (files is null ? units : units.Add(files), scratch, options ?? new());
-        (_memoryUnits, Files) = (units.Length, files);
+        (_memory, _memoryUnits, Files) = (units, units.Length, files);
         Leases = new LeaseBook(End);
     }
 
@@ -45,7 +48,7 @@ internal sealed partial class StorageManager : IDisposable
     public StorageCounters Counters { get; } = new();
 
     /// <summary>Bytes that extents may take in memory.</summary>
-    public long CapacityBytes => Memory.Sum(unit => unit.CapacityBytes);
+    public long CapacityBytes => _memory.Sum(unit => unit.CapacityBytes);
 
     /// <summary>Bytes that one put may have: memory, and what files may take.</summary>
     public long MostPutBytes => CapacityBytes + (Files?.CapacityBytes ?? 0);
@@ -54,15 +57,13 @@ internal sealed partial class StorageManager : IDisposable
     public long MostReplyBytes => Math.Max(CapacityBytes + (Files?.CommittedBytes ?? 0), 1L << 30);
 
     /// <summary>Bytes that extents take in memory, reserved ones included.</summary>
-    public long UsedBytes => Memory.Sum(unit => unit.UsedBytes);
+    public long UsedBytes => _memory.Sum(unit => unit.UsedBytes);
 
     /// <summary>Bytes of memory that were taken from the system; grows only.</summary>
-    public long CommittedBytes => Memory.Sum(unit => unit.CommittedBytes);
-
-    private IEnumerable<StorageUnit> Memory => _units.Take(_memoryUnits);
+    public long CommittedBytes => _memory.Sum(unit => unit.CommittedBytes);
 
     /// <summary>A storage over the same memory for replaying records: it never allocates or frees.</summary>
-    public StorageManager Following() => new([.. Memory.Select(unit => unit.Following())], _scratch, _options, Files?.Following());
+    public StorageManager Following() => new([.. _memory.Select(unit => unit.Following())], _scratch, _options, Files?.Following());
 
     /// <summary>Checks that <paramref name="gained"/> more rows may have cells.</summary>
     /// <param name="stored">Rows that have some now.</param>
