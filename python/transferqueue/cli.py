@@ -13,6 +13,7 @@ from transferqueue._version import __version__
 COMMANDS = {
     "bench": ("transferqueue.bench.run", "measure the workloads of docs/benchmarks.md on this machine"),
     "demo": ("transferqueue.demo.run", "watch a small transformer learn to add by GRPO, through the queue"),
+    "migrate": ("transferqueue.migrate.run", "rewrite code that was written for the peer's old rows and names"),
     "serve": ("transferqueue.server.serve", "run a sidecar in the foreground"),
 }
 

@@ -47,7 +47,7 @@ ROOMS = (
     ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_row_reads", "_legacy_samples", "legacy", "streaming", "server"),
     ("_handles",),
     ("__init__",),
-    ("demo", "bench", "cli"),  # users of the package like everybody
+    ("demo", "bench", "migrate", "cli"),  # users of the package like everybody
     ("__main__",),
 )
 HEIGHTS = {name: height for height, names in enumerate(ROOMS) for name in names}
