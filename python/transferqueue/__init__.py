@@ -45,7 +45,7 @@ _HOMES = {
     "SequentialSampler": "sampler",
 }
 #: Modules that can be read as attributes without being imported by name.
-_MODULES = frozenset({"errors", "sampler"})
+_MODULES = frozenset({"errors", "legacy", "meta", "sampler"})
 
 __all__ = ["__version__", "close", "get_client", "init"]
 __all__ += sorted(set(_HOMES) - set(__all__))

@@ -31,11 +31,13 @@ _GONE = tuple(f"{PEERS}.{name}" for name in ("controller", "dataloader", "metric
 #: Name of the peer by module -> our module.
 _MOVED = {
     **{f"{PEERS}.metadata.{name}": _LEGACY for name in ("FieldMeta", "SampleMeta")},
+    f"{PEERS}.metadata.extract_field_schema": f"{OURS}.meta",
     f"{PEERS}.utils.enum_utils.ProductionStatus": _LEGACY,
 }
 _ALSO_AT_THE_ROOT = ("client", "interface", "metadata", "sampler", "dataloader")
 _BOOTSTRAP = "init(conf) starts controller and storage, get_client() gives the client"
 _ADVICE = {
+    "get_logger": "logging.getLogger; TRANSFERQUEUE_LOGGING_LEVEL sets the queue's own level",
     "FieldMeta": "the schema is a dict: BatchMeta.field_schema",
     "SampleMeta": "rows have no objects: BatchMeta has a column for each attribute",
     "_TQ_CLIENT": "get_client() gives the client",
@@ -85,5 +87,5 @@ def new_path(path: str) -> str | None:
 
 
 def advice_for(name: str) -> str:
-    """What to do about a name that is not here."""
-    return f"transferqueue has no {name}: {_ADVICE.get(name, 'docs/peer_names.md says why')}"
+    """What to do about a name that is not here; through the alias transfer_queue it may still be there."""
+    return f"transferqueue has no {name}: {_ADVICE.get(name, 'docs/peer_names.md says what there is instead')}"

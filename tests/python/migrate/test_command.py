@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,7 +115,7 @@ def test_permissions_and_links_are_kept(file: Path, tmp_path: Path) -> None:
     assert link.is_symlink()
     assert file.read_text() == NEW
     assert file.stat().st_mode & 0o777 == 0o750
-    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "old.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "old.py"]
 
 
 def test_a_file_that_cannot_be_exchanged_is_as_it_was(
@@ -128,7 +127,7 @@ def test_a_file_that_cannot_be_exchanged_is_as_it_was(
     monkeypatch.setattr(sources.shutil, "copymode", full)
     assert migrate(file, "--write") == run.LEFT
     assert file.read_text() == OLD
-    assert os.listdir(file.parent) == ["old.py"]
+    assert [path.name for path in file.parent.iterdir()] == ["old.py"]
     assert "No space left on device" in capsys.readouterr().err
 
 

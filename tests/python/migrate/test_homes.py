@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,13 @@ ALIAS = Path(transferqueue.__file__).parents[1] / "transfer_queue_alias" / "tran
 
 
 def names_of_the_alias() -> list[tuple[str, str]]:
-    """Module and name of all that the alias's modules import from transferqueue."""
+    """Module and name of all that the alias's modules import from public modules of transferqueue."""
     found = []
     for path in sorted(ALIAS.rglob("*.py")):
         parts = ["transfer_queue", *path.relative_to(ALIAS).with_suffix("").parts]
         module = ".".join(part for part in parts if part != "__init__")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("transferqueue"):
+            if isinstance(node, ast.ImportFrom) and re.fullmatch(r"transferqueue(\.[a-z]\w*)*", node.module or ""):
                 found += [(module, alias.name) for alias in node.names if not alias.name.startswith("_")]
     return found
 
