@@ -445,7 +445,13 @@ class TransferQueueClient(AsyncTransferQueueClient):
         )
 
     def set_custom_meta(self, metadata: BatchMeta, *, timeout_s: float | None = None) -> None:
-        """Replace the tags of the rows by those that `metadata` carries."""
+        """Replace the tags of the rows by those that `metadata` carries; rows of a partition that is gone are ignored.
+
+        Raises
+        ------
+        StaleBatchError
+            A row was cleared since, and its partition is still there; no tag was changed.
+        """
         if _operations.check_meta(metadata, "set_custom_meta").size:
             self._send(_operations.set_tags(metadata), timeout_s)
 

@@ -85,14 +85,14 @@ internal sealed partial class Controller
         return found;
     }
 
-    /// <summary>Checks a change of tags; changes nothing.</summary>
+    /// <summary>Checks a change of tags; changes nothing. Rows of partitions that are not there are left out.</summary>
     /// <exception cref="StaleBatchException">A row is not there in the generation asked for.</exception>
     /// <exception cref="StorageKeyNotFoundException">A row is not there, and no generation was asked for.</exception>
     public PlannedRows[] PlanTags(RowSelection rows, PackedTags tags)
     {
         if (tags.Rows != rows.Rows)
             throw new InvalidArgumentException($"tags: {tags.Rows} tags for {rows.Rows} rows; give one per row");
-        return FindExactly(rows, missing => missing.Error("tags"));
+        return Array.FindAll(FindExactly(rows, missing => missing.Error("tags"), withoutPartition: true), part => part.Partition is not null);
     }
 
     /// <summary>Merges tags into the rows', or puts them in their place.</summary>

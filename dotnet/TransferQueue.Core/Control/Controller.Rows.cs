@@ -5,15 +5,21 @@ namespace TransferQueue.Control;
 internal sealed partial class Controller
 {
     /// <summary>Finds rows that must all be there, each at most once.</summary>
-    private PlannedRows[] FindExactly(RowSelection rows, Func<MissingRow, Exception> error)
+    /// <param name="rows">The rows.</param>
+    /// <param name="error">Makes the error for a row that is not there.</param>
+    /// <param name="withoutPartition">Rows of a partition that is not there are no error; their part has none.</param>
+    private PlannedRows[] FindExactly(RowSelection rows, Func<MissingRow, Exception> error, bool withoutPartition = false)
     {
         HashSet<long> seen = new(rows.Rows);
         var parts = new PlannedRows[rows.Parts.Length];
         int row = 0;
         for (int p = 0; p < parts.Length; p++)
         {
-            parts[p] = FindPart(rows, p, row, error);
-            row += rows.Parts[p].Count;
+            PartitionRun part = rows.Parts[p];
+            parts[p] = withoutPartition && Find(part.Partition) is null
+                ? new PlannedRows(part.Partition, null, [], row)
+                : FindPart(rows, p, row, error);
+            row += part.Count;
         }
         foreach (long index in rows.Indexes)
         {

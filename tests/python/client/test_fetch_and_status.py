@@ -234,3 +234,60 @@ def test_shapes_promote_to_nested_and_back(client, partition):
     assert not schema["is_nested"]
     assert tuple(schema["shape"]) == (3,)
     assert even.size == 2
+
+
+def test_custom_meta_of_a_partition_that_is_gone_is_ignored(client, partition):
+    made = client.put(columns(2), partition_id=partition)
+    gone = client.put(columns(1), partition_id=partition + "-gone")
+    client.clear_partition(partition + "-gone")
+    both = BatchMeta.concat([gone, made])
+    both.update_custom_meta([{"n": 0}, {"n": 1}, {"n": 2}])
+    client.set_custom_meta(both)
+    assert client.get_meta(["x"], None, partition, mode="force_fetch").custom_meta == [{"n": 1}, {"n": 2}]
+    assert partition + "-gone" not in client.get_partition_list()
+
+
+def test_custom_meta_of_a_cleared_row_is_refused_and_goes_with_the_row(client, partition):
+    made = client.put(columns(3), partition_id=partition)
+    made.update_custom_meta([{"n": 0}, {"n": 1}, {"n": 2}])
+    client.set_custom_meta(made)
+    client.clear_samples(made[0])
+    made.update_custom_meta([{"late": True}] * 3)
+    with pytest.raises(transferqueue.errors.StaleBatchError):
+        client.set_custom_meta(made)
+    seen = client.get_meta(["x"], None, partition, mode="force_fetch")
+    assert seen.custom_meta == [{"n": 1}, {"n": 2}]
+    new = client.put(columns(1), partition_id=partition)
+    assert client.get_meta(["x"], None, partition, mode="force_fetch").custom_meta.count({}) == 1
+    assert new.custom_meta == [{}]
+
+
+def test_a_put_sends_the_custom_meta_of_its_rows(client, partition):
+    made = client.put(columns(2), partition_id=partition)
+    made.update_custom_meta([{"n": 1}, {}])
+    client.put(columns(2, y=torch.zeros(2)), metadata=made)
+    assert client.get_meta(["x"], None, partition, mode="force_fetch").custom_meta == [{"n": 1}, {}]
+
+
+def test_a_dtype_that_contradicts_the_field_changes_nothing(client, partition):
+    made = client.put(columns(2), partition_id=partition)
+    rows = client.get_meta(["x"], 1, partition, mode="insert")
+    with pytest.raises(ValueError, match=r"holds int64, the put brings float32"):
+        client.put(columns(1, x=torch.zeros(1), y=torch.ones(1)), metadata=rows)
+    assert not rows.is_ready
+    assert client.get_production_status(["y"], partition) == (None, None)
+    assert client.get_production_status(["x"], partition)[1].tolist() == [[1], [1], [0]]
+    assert client.get_data(made)["x"].tolist() == [0, 1]
+
+
+def test_overwriting_the_odd_row_makes_a_field_dense_again_too(client, partition):
+    client.put(columns(2, x=torch.zeros(2, 3)), partition_id=partition)
+    odd = client.put(columns(1, x=torch.zeros(1, 3, 2)), partition_id=partition)
+    seen = client.get_meta(["x"], None, partition, mode="force_fetch")
+    assert seen.get_shapes("x") == [(3,), (3,), (3, 2)]
+    assert [tuple(row.shape) for row in client.get_data(seen)["x"]] == [(3,), (3,), (3, 2)]
+    client.put(columns(1, x=torch.ones(1, 3)), metadata=odd)
+    seen = client.get_meta(["x"], None, partition, mode="force_fetch")
+    assert seen.field_schema["x"]["is_nested"] is False
+    assert seen.get_shapes("x") == (3,)
+    assert client.get_data(seen)["x"].to_padded_tensor(0).sum() == 3

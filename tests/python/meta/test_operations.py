@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from typing import Any
 
@@ -207,3 +208,38 @@ def test_chunks_concatenated_and_an_order_undone_give_the_batch(rows: int, count
     again = BatchMeta.concat(shuffled.chunk(count))
     again.reorder([order.index(row) for row in range(rows)])
     assert_rows(again, list(range(rows)))
+
+
+def test_what_a_backend_keeps_of_a_field_goes_with_the_field() -> None:
+    schema = {name: {"dtype": torch.int8, "shape": (1,)} for name in "ab"}
+    kept = [{"a": {"packed": row}, "b": {"packed": row}, "_strategy": row} for row in range(3)]
+    meta = BatchMeta([5, 6, 7], ["p", "q", "p"], schema, _custom_backend_meta=kept)
+    kept[0]["a"] = "changed later"
+    chosen = meta.select_fields(["a"])
+    assert chosen._custom_backend_meta == [{"a": {"packed": row}, "_strategy": row} for row in range(3)]
+    assert meta._custom_backend_meta[0].keys() == {"a", "b", "_strategy"}
+    for part, rows in zip(chosen.chunk_by_partition(), ([0, 2], [1]), strict=True):
+        assert [entry["_strategy"] for entry in part._custom_backend_meta] == rows
+    chosen.reorder([2, 0, 1])
+    again = pickle.loads(pickle.dumps(BatchMeta.concat([*chosen.chunk(2), chosen[0:1].select_samples([0, 0])])))
+    assert [entry["_strategy"] for entry in again._custom_backend_meta] == [2, 0, 1, 2, 2]
+    other = meta.select_fields(["b"])
+    other._custom_backend_meta = [{"b": "theirs"}, {}, {"c": 1}]
+    assert meta.select_fields(["a"]).union(other)._custom_backend_meta == [
+        {"a": {"packed": 0}, "_strategy": 0, "b": "theirs"},
+        {"a": {"packed": 1}, "_strategy": 1},
+        {"a": {"packed": 2}, "_strategy": 2, "c": 1},
+    ]
+    assert meta.copy()._custom_backend_meta == meta._custom_backend_meta
+
+
+def test_a_status_can_be_assigned_and_is_copied() -> None:
+    meta = make(3)
+    status = np.array([1, 1, 1])
+    meta.production_status = status
+    status[:] = 0
+    assert meta.is_ready
+    assert meta.production_status.dtype == np.int8
+    assert pickle.loads(pickle.dumps(meta)).is_ready
+    meta.production_status = [True, False, True]
+    assert meta.select_samples([1]).production_status.tolist() == [0]

@@ -90,7 +90,17 @@ public sealed class RefusalTests : IDisposable
     {
         RowSelection rows = new([new PartitionRun("val", 1), new PartitionRun(partition, 1)], [5, index]);
         Refused<StaleBatchException>(() => _queue.Put(TestQueue.ByRows(rows), Floats("x", 2)));
-        Refused<StorageKeyNotFoundException>(() => _queue.State.Apply(new SetTagsRecord(rows, TestQueue.Tags("{\"a\":1}", "{\"a\":1}"), true)));
+        if (partition != "nowhere")
+            Refused<StorageKeyNotFoundException>(() => _queue.State.Apply(new SetTagsRecord(rows, TestQueue.Tags("{\"a\":1}", "{\"a\":1}"), true)));
+    }
+
+    [Fact]
+    public void TagsOfRowsWhosePartitionIsGoneAreIgnored()
+    {
+        RowSelection rows = new([new PartitionRun("nowhere", 2), new PartitionRun("val", 1)], [0, 77, 5]);
+        _queue.State.Apply(new SetTagsRecord(rows, TestQueue.Tags("{\"a\":1}", "{\"a\":2}", "{\"a\":3}"), true));
+        Assert.Equal("{\"a\":3}", TestQueue.Json(_queue.Controller.TagsOf("val", [5])));
+        Assert.DoesNotContain("nowhere", _queue.Controller.Partitions.Select(partition => partition.Name));
     }
 
     [Fact]
