@@ -58,6 +58,8 @@ def init(conf: Any = None) -> Any:
 def merged(conf: Any, session: _session.Session) -> Any:
     """The configuration with the defaults filled in, and where the queue is."""
     whole = options.merge(conf)
+    if whole["controller"] is None:
+        whole["controller"] = dict(options.DEFAULTS["controller"])
     whole["controller"]["zmq_info"] = ZMQServerInfo.of_address(Role.CONTROLLER, session.address)
     return whole
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from transferqueue._arguments import LARGEST
 from transferqueue._chosen_sampler import ChosenSampler, choose_sampler
 from transferqueue._variables import PRE_ALLOCATED_ROWS, read_seconds, read_whole_number
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
@@ -23,6 +26,8 @@ logger = logging.getLogger("transferqueue.options")
 
 #: As many as a batch can have.
 MOST_ROWS = 1 << 24
+#: Storage units are labels; more are a mistake.
+MOST_UNITS = 1 << 16
 
 #: What stands where the caller's configuration says nothing.
 DEFAULTS: dict[str, Any] = {
@@ -140,8 +145,8 @@ class StorageOptions:
     ssd_offload: OffloadOptions = field(default_factory=OffloadOptions)
 
     def __post_init__(self) -> None:
-        require_positive("backend.SimpleStorage.total_storage_size", self.total_storage_size)
-        require_positive("backend.SimpleStorage.num_data_storage_units", self.num_data_storage_units)
+        require_positive("backend.SimpleStorage.total_storage_size", self.total_storage_size, LARGEST)
+        require_positive("backend.SimpleStorage.num_data_storage_units", self.num_data_storage_units, MOST_UNITS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +222,8 @@ class SidecarOptions:
     def __post_init__(self) -> None:
         for entry in fields(self):
             if entry.name == "capacity_bytes" or entry.name.endswith("_s"):
-                require_positive(f"transferqueue.{entry.name}", getattr(self, entry.name))
+                highest = LARGEST if entry.name == "capacity_bytes" else math.inf
+                require_positive(f"transferqueue.{entry.name}", getattr(self, entry.name), highest)
         if self.pre_allocated_rows is not None and not 0 <= self.pre_allocated_rows <= MOST_ROWS:
             raise InvalidArgumentError(
                 f"transferqueue.pre_allocated_rows: {self.pre_allocated_rows} given; it must be 0 to {MOST_ROWS}"
@@ -264,10 +270,18 @@ class Options:
         InvalidTypeError, InvalidArgumentError
             A value of a wrong type or out of range; the message names its key.
         """
+        try:
+            return cls._read(conf, os.environ if environment is None else environment)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "omegaconf":
+                raise
+            raise InvalidArgumentError(f"{unresolved_key(conf) or 'conf'}: {str(error).splitlines()[0]}") from error
+
+    @classmethod
+    def _read(cls, conf: Any, environment: Mapping[str, str]) -> Options:
         conf = require_mapping("conf", conf)
         backend = require_mapping("backend", conf.get("backend"))
         warn_of_other_backend(backend)
-        environment = os.environ if environment is None else environment
         controller = read_controller(require_mapping("controller", conf.get("controller")))
         sidecar = read_section(SidecarOptions, "transferqueue", conf.get("transferqueue"), read_seconds(environment))
         if controller.own_sampler is not None and not sidecar.allow_pickle:
@@ -282,6 +296,19 @@ class Options:
             sidecar=sidecar,
             pre_allocated_rows=read_pre_allocated_rows(sidecar, environment),
         )
+
+
+def unresolved_key(conf: Mapping[str, Any], path: str = "") -> str | None:
+    """The dotted name of the first value that a configuration can't give, in the sections that are read."""
+    for key in conf if path else [name for name in DEFAULTS if name in conf]:
+        try:
+            value = conf.get(key)
+        except Exception:
+            return f"{path}{key}"
+        found = unresolved_key(value, f"{path}{key}.") if isinstance(value, Mapping) else None
+        if found is not None:
+            return found
+    return None
 
 
 def merge(conf: Any = None) -> Any:
@@ -359,7 +386,7 @@ def read_section(cls: type[Any], path: str, section: Any, defaults: Mapping[str,
         if value is not None:
             values[entry.name] = READERS[str(entry.type).removesuffix(" | None")](f"{path}.{entry.name}", value)
     if cls is SidecarOptions:
-        unknown = sorted(set(section) - {entry.name for entry in fields(cls)})
+        unknown = sorted(map(str, set(section) - {entry.name for entry in fields(cls)}))
         if unknown:
             logger.warning("configuration: no option %s; ignored", ", ".join(f"{path}.{name}" for name in unknown))
     return cls(**values)
@@ -374,10 +401,11 @@ def require_mapping(path: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def require_positive(path: str, value: float | None) -> None:
-    """Refuse a number that is not > 0; None is no number."""
-    if value is not None and not value > 0:
-        raise InvalidArgumentError(f"{path}: {value} given; it must be > 0")
+def require_positive(path: str, value: float | None, highest: float = math.inf) -> None:
+    """Refuse a number that is not > 0, or above `highest`; None is no number."""
+    if value is not None and not 0 < value <= highest:
+        bounds = "> 0" if highest == math.inf else f"1 to {highest}"
+        raise InvalidArgumentError(f"{path}: {value} given; it must be {bounds}")
 
 
 def read_bool(path: str, value: Any) -> bool:
@@ -389,16 +417,16 @@ def read_bool(path: str, value: Any) -> bool:
 
 def read_int(path: str, value: Any) -> int:
     """A whole number; 1e5, as YAML reads it, is one."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool) and float(value).is_integer():
+        return int(float(value))
     raise InvalidTypeError(f"{path}: {value!r} given; it must be a whole number")
 
 
 def read_float(path: str, value: Any) -> float:
     """A number."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     raise InvalidTypeError(f"{path}: {value!r} given; it must be a number")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from queue_fixtures import running_queue
@@ -92,6 +93,31 @@ def test_init_takes_the_merged_file_and_returns_it_with_the_address(file):
         assert tq.init(again) is again
 
 
+def test_numbers_of_numpy_and_whole_floats_are_numbers():
+    read = Options.read(
+        {
+            "backend": {"SimpleStorage": {"total_storage_size": np.int64(5), "num_data_storage_units": np.float32(4)}},
+            "transferqueue": {"timeout_s": np.float32(2.5), "capacity_bytes": 1e9},
+        },
+        {},
+    )
+    assert (read.storage.total_storage_size, read.storage.num_data_storage_units) == (5, 4)
+    assert (read.sidecar.timeout_s, read.sidecar.capacity_bytes) == (2.5, 10**9)
+    assert type(read.storage.total_storage_size) is int
+
+
+def test_null_missing_and_readonly_sections_take_the_defaults():
+    conf = OmegaConf.create({"backend": {"SimpleStorage": {"total_storage_size": "???"}}, "controller": None})
+    OmegaConf.set_readonly(conf, True)
+    assert Options.read(conf, {}) == Options()
+    assert options.merge(conf).backend.SimpleStorage.num_data_storage_units == 2
+    with running_queue() as tq:
+        tq.close()
+        assert tq.init({"controller": None, 5: 6, "transferqueue": {5: 6}})["controller"]["zmq_info"].address
+        tq.close()
+        assert tq.init(conf).controller.zmq_info.address
+
+
 SAMPLERS = ["GRPOGroupNSampler", transferqueue.GRPOGroupNSampler, transferqueue.GRPOGroupNSampler(4)]
 
 
@@ -113,6 +139,17 @@ def test_a_sampler_is_a_name_a_class_or_an_instance(sampler, kind):
         ("controller", "x", InvalidTypeError),
         ("metrics.enabled", 1, InvalidTypeError),
         ("metrics.port", "http", InvalidTypeError),
+        ("backend", "${nowhere}", InvalidArgumentError),
+        ("backend.SimpleStorage.total_storage_size", "${nowhere.at.all}", InvalidArgumentError),
+        (
+            "backend.SimpleStorage.total_storage_size",
+            "${backend.SimpleStorage.total_storage_size}",
+            InvalidArgumentError,
+        ),
+        ("backend.SimpleStorage.total_storage_size", float("inf"), InvalidTypeError),
+        ("backend.SimpleStorage.total_storage_size", 10**30, InvalidArgumentError),
+        ("backend.SimpleStorage.num_data_storage_units", 10**6, InvalidArgumentError),
+        ("transferqueue.capacity_bytes", 10**30, InvalidArgumentError),
         ("backend.SimpleStorage.total_storage_size", "many", InvalidTypeError),
         ("backend.SimpleStorage.total_storage_size", -1, InvalidArgumentError),
         ("backend.SimpleStorage.num_data_storage_units", 0, InvalidArgumentError),
