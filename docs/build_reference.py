@@ -37,6 +37,7 @@ GROUPS = {
         "RankAwareSampler",
         "SeqlenBalancedSampler",
     ],
+    "Batches as a stream": ["StreamingDataset", "StreamingDataLoader"],
     "Metadata": ["BatchMeta", "KVBatchMeta", "LegacyBatchMeta"],
 }
 

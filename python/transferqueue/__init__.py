@@ -43,9 +43,11 @@ _HOMES = {
     "RankAwareSampler": "sampler",
     "SeqlenBalancedSampler": "sampler",
     "SequentialSampler": "sampler",
+    "StreamingDataLoader": "streaming",
+    "StreamingDataset": "streaming",
 }
 #: Modules that can be read as attributes without being imported by name.
-_MODULES = frozenset({"errors", "legacy", "meta", "sampler"})
+_MODULES = frozenset({"errors", "legacy", "meta", "sampler", "streaming"})
 
 __all__ = ["__version__", "close", "get_client", "init"]
 __all__ += sorted(set(_HOMES) - set(__all__))

@@ -400,6 +400,7 @@ def get_meta(
     mode: str,
     task_name: str | None,
     sampling_config: Mapping[str, Any] | None,
+    wait_s: float | None = None,
 ) -> Operation[BatchMeta]:
     """Allocate rows (insert), take ready ones (fetch), or see all of a partition (force_fetch)."""
     if not isinstance(mode, str) or mode not in FETCH_MODES:
@@ -413,7 +414,13 @@ def get_meta(
         check_name(task_name, "task_name")
     sampling = None if sampling_config is None else _packed_sampling(sampling_config)
     header = pack_header(
-        partition=partition_id, fields=names, batch_size=rows, mode=mode, task=task_name, sampling=sampling
+        partition=partition_id,
+        fields=names,
+        batch_size=rows,
+        mode=mode,
+        task=task_name,
+        sampling=sampling,
+        wait_ms=_wait_ms(wait_s),
     )
     return Operation(MessageType.META, header, _read_meta)
 
@@ -423,6 +430,14 @@ def _packed_sampling(sampling_config: Mapping[str, Any]) -> bytes:
         return _tags.encode([require_mapping("sampling_config", sampling_config)])
     except InvalidTypeError as error:
         raise InvalidTypeError(str(error).replace("the tag of row 0", "sampling_config")) from None
+
+
+def _wait_ms(wait_s: float | None) -> int | None:
+    if wait_s is None:
+        return None
+    if not isinstance(wait_s, int | float) or not 0 <= wait_s < 2_000_000:
+        raise InvalidArgumentError(f"wait_s: {wait_s!r} given; give seconds from 0 to 2,000,000")
+    return round(wait_s * 1000)
 
 
 def set_tags(meta: BatchMeta) -> Operation[None]:

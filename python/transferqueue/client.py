@@ -98,8 +98,9 @@ def _meta_operation(
     mode: str,
     task_name: str | None,
     sampling_config: Mapping[str, Any] | None,
+    wait_s: float | None,
 ) -> Operation[BatchMeta]:
-    return _operations.get_meta(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
+    return _operations.get_meta(data_fields, batch_size, partition_id, mode, task_name, sampling_config, wait_s)
 
 
 class AsyncTransferQueueClient:
@@ -227,9 +228,11 @@ class AsyncTransferQueueClient:
         task_name: str | None = None,
         sampling_config: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
+        *,
+        wait_s: float | None = None,
     ) -> BatchMeta:
         """Like `TransferQueueClient.get_meta`."""
-        operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
+        operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config, wait_s)
         return await self._send_async(operation, self._fetch_timeout_s if timeout_s is None else timeout_s)
 
     async def async_get_data(
@@ -392,6 +395,8 @@ class TransferQueueClient(AsyncTransferQueueClient):
         task_name: str | None = None,
         sampling_config: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
+        *,
+        wait_s: float | None = None,
     ) -> BatchMeta:
         """Allocate rows (``insert``), take ready ones for a task (``fetch``), or see a whole partition (``force_fetch``).
 
@@ -412,13 +417,16 @@ class TransferQueueClient(AsyncTransferQueueClient):
         timeout_s : float, optional
             Seconds that a fetch waits for rows; default that of the client, 30. With ``polling_mode`` it never waits and returns an
             empty BatchMeta.
+        wait_s : float, optional
+            Seconds that a fetch waits for rows, with or without ``polling_mode``; 0: an empty BatchMeta at once. Better
+            than a short `timeout_s`, at which rows may be consumed whose answer comes too late.
 
         Raises
         ------
         NotReadyError
             Too few ready rows by the deadline; the message says what is missing.
         """
-        operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config)
+        operation = _meta_operation(data_fields, batch_size, partition_id, mode, task_name, sampling_config, wait_s)
         return self._send(operation, self._fetch_timeout_s if timeout_s is None else timeout_s)
 
     def get_data(

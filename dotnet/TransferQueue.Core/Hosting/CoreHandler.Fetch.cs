@@ -14,12 +14,15 @@ internal sealed partial class CoreHandler
     {
         if (request.Task is null)
             throw new InvalidArgumentException($"partition '{request.Partition}': a fetch without a task; name the task that consumes the rows");
+        bool waits = request.WaitMilliseconds is > 0 || (request.WaitMilliseconds is null && !_options.PollingMode);
+        if (request.WaitMilliseconds is { } wait)
+            deadline = Math.Min(deadline, Environment.TickCount64 + wait);
         var query = new FetchQuery(request.Partition, request.Task, request.Fields, request.BatchSize ?? 0, request.Sampling ?? default);
         if (_controller.IsSamplerHosted)
-            FetchFromHost(call, query, deadline);
+            FetchFromHost(call, query, deadline, waits);
         else if (_machine.TryFetch(query, out var meta))
             Finish(call, Batch(meta));
-        else if (_options.PollingMode)
+        else if (!waits)
             Finish(call, Batch(Columns.BatchMeta.Empty));
         else
             _waiting.Add(call, _machine.Park(query, deadline, call));

@@ -30,10 +30,10 @@ internal sealed partial class CoreHandler
     /// <summary>When the question that is out must be answered; long.MaxValue: none is out.</summary>
     private long _questionDeadline = long.MaxValue;
 
-    private void FetchFromHost(Call call, FetchQuery query, long deadline)
+    private void FetchFromHost(Call call, FetchQuery query, long deadline, bool waits)
     {
         _controller.Check(query);
-        _waiting.Add(call, _machine.Park(query, deadline, call, waits: !_options.PollingMode));
+        _waiting.Add(call, _machine.Park(query, deadline, call, waits));
         AnswerWoken();
     }
 

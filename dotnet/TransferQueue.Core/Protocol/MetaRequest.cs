@@ -10,10 +10,12 @@ namespace TransferQueue.Protocol;
 /// <param name="Mode">What to do.</param>
 /// <param name="Task">The consuming task, or null.</param>
 /// <param name="Sampling">What the sampler is told: one packed map, or null.</param>
+/// <param name="WaitMilliseconds">How long a fetch waits for rows, whatever the polling mode, within the request's timeout; null: the polling mode says.</param>
 internal sealed record MetaRequest(
-    string Partition, ImmutableArray<string> Fields, int? BatchSize, MetaMode Mode, string? Task, ReadOnlyMemory<byte>? Sampling) : Request
+    string Partition, ImmutableArray<string> Fields, int? BatchSize, MetaMode Mode, string? Task, ReadOnlyMemory<byte>? Sampling,
+    int? WaitMilliseconds = null) : Request
 {
-    private static readonly HeaderKeys Keys = new("partition", "fields", "batch_size", "mode", "task", "sampling");
+    private static readonly HeaderKeys Keys = new("partition", "fields", "batch_size", "mode", "task", "sampling", "wait_ms");
 
     /// <inheritdoc/>
     internal override MessageType Type => MessageType.Meta;
@@ -26,6 +28,7 @@ internal sealed record MetaRequest(
         int? batchSize = null;
         MetaMode? mode = null;
         ReadOnlyMemory<byte>? sampling = null;
+        int? wait = null;
         while (reader.Next(Keys) is { } key)
         {
             switch (key)
@@ -45,13 +48,16 @@ internal sealed record MetaRequest(
                 case "task":
                     task = reader.Name();
                     break;
-                default:
+                case "sampling":
                     sampling = ReadSampling(ref reader);
+                    break;
+                default:
+                    wait = (int)reader.Integer(0, int.MaxValue);
                     break;
             }
         }
         return new MetaRequest(
-            reader.Required(partition, "partition"), reader.Required(fields, "fields"), batchSize, reader.Required(mode, "mode"), task, sampling);
+            reader.Required(partition, "partition"), reader.Required(fields, "fields"), batchSize, reader.Required(mode, "mode"), task, sampling, wait);
     }
 
     /// <inheritdoc/>
@@ -64,6 +70,8 @@ internal sealed record MetaRequest(
         writer.Entry("mode", Mode == MetaMode.ForceFetch ? "force_fetch" : Mode.ToString().ToLowerInvariant());
         writer.Entry("task", Task);
         writer.Entry("sampling", Sampling);
+        if (WaitMilliseconds is { } wait)
+            writer.Entry("wait_ms", wait);
     }
 
     private static MetaMode ReadMode(ref HeaderReader reader) => reader.Name() switch

@@ -236,7 +236,7 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     11: by_keys(strict=flags, fields=st.lists(names, max_size=4)) | selections(strict=flags) | by_keys(strict=flags),
     12: header(
         {"partition": names, "fields": st.lists(names, max_size=4), "mode": st.sampled_from(["fetch", "insert", "force_fetch"])},
-        {"batch_size": st.integers(0, 2**24), "task": names, "sampling": tags(1)},
+        {"batch_size": st.integers(0, 2**24), "task": names, "sampling": tags(1), "wait_ms": st.integers(0, 2**31 - 1)},
     ),
     13: by_keys(create=flags),
     14: counts.flatmap(lambda rows: header({"partition": names, "indexes": numbers("i8", rows)})),

@@ -42,6 +42,7 @@ internal static class SampleMessages
         (new GetRequest(null, default, Selection, ["x", "y"], true), []),
         (new GetRequest(null, default, Selection with { Generations = default }, [], true), []),
         (new MetaRequest("train", ["x"], 64, MetaMode.Fetch, "actor", new byte[] { 0x80 }), []),
+        (new MetaRequest("train", ["x"], 64, MetaMode.Fetch, "actor", null, 1500), []),
         (new MetaRequest("train", [], null, MetaMode.ForceFetch, null, null), []),
         (new MetaRequest("train", ["x"], null, MetaMode.Insert, null, null), []),
         (new RetrieveMetaRequest("train", Keys, true), []),

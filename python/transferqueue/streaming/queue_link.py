@@ -1,0 +1,64 @@
+"""How a process that got a dataset finds the queue: a worker of a loader has no session, and may have no environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transferqueue import _session
+from transferqueue.errors import InvalidTypeError
+from transferqueue.options import Options, SidecarOptions, read_section
+
+if TYPE_CHECKING:
+    from transferqueue.client import TransferQueueClient
+
+
+@dataclass(frozen=True)
+class QueueLink:
+    """The address of a queue, or the rules by which it is found.
+
+    Parameters
+    ----------
+    sidecar
+        The section ``transferqueue`` of a configuration.
+    """
+
+    sidecar: SidecarOptions
+
+    @classmethod
+    def read(cls, config: Any) -> QueueLink:
+        """Read it from None, a dict or a DictConfig; ``controller.zmq_info`` may hold the address, too."""
+        if config is None:
+            return cls(SidecarOptions())
+        if not isinstance(config, Mapping):
+            raise InvalidTypeError(f"config: {type(config).__name__} given; it must be None, a dict or a DictConfig")
+        sidecar: SidecarOptions = read_section(SidecarOptions, "transferqueue", config.get("transferqueue"))
+        info = (config.get("controller") or {}).get("zmq_info")
+        address = getattr(info, "address", info)
+        if sidecar.address is None and isinstance(address, str) and is_reachable(address):
+            sidecar = replace(sidecar, address=address)
+        return cls(sidecar)
+
+    def client(self) -> TransferQueueClient:
+        """The client of this process; it attaches first if it is not attached.
+
+        Raises
+        ------
+        NotRunningError
+            There is no such queue.
+        """
+        return _session.open_session(Options(sidecar=self.sidecar), start=False).client
+
+    def with_address(self) -> QueueLink:
+        """The same, with the address to which this process is attached, if it is."""
+        session = _session.find()
+        if session is None:
+            return self
+        return QueueLink(replace(session.options.sidecar, address=session.address))
+
+
+def is_reachable(address: str) -> bool:
+    """Whether an address can mean something here: a socket's path in a configuration may be that of another host."""
+    return not address.startswith(_session.UNIX) or Path(address.removeprefix(_session.UNIX)).exists()
