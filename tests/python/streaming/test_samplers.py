@@ -1,11 +1,12 @@
 """Streams with each of the samplers, and in a queue whose fetches wait."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from queue_fixtures import running_queue
 
-from support.streams import flat, make, numbers_of, put, put_later
+from support.streams import check, flat, make, numbers_of, put, put_later
 
 SAMPLERS = [
     ("SequentialSampler", {}),
@@ -43,3 +44,17 @@ def test_siblings_of_a_rank_get_the_same_batches_also_after_all_rows_are_consume
         first = numbers_of(make("train"))
         assert tq.get_client().check_consumption_status("train", "train")
         assert numbers_of(make("train")) == first
+
+
+def test_a_state_is_gone_on_with_in_the_middle_of_a_batch():
+    with running_queue({"controller": {"polling_mode": True}}):  # Sequential: nothing gives the rows a second time
+        put("train", range(12))
+        one = make("train", batch_size=6)
+        stream = iter(one)
+        assert [check(*next(stream)) for _ in range(4)] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+        state = one.state_dict()
+        other = make("somewhere", batch_size=6)
+        other.load_state_dict(pickle.loads(pickle.dumps(state)))
+        assert numbers_of(other) == [[8, 9], [10, 11]]
+        # with tools that know plain values only
+        assert set(map(type, state.values())) <= {int, str, list, dict}
