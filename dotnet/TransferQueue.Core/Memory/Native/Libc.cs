@@ -60,6 +60,9 @@ internal static unsafe partial class Libc
     internal static partial int fcntl(int fd, int command, long argument);
 
     [LibraryImport("libc")]
+    internal static partial int ioctl(int fd, nuint request, void* argument);
+
+    [LibraryImport("libc")]
     internal static partial int open(byte* path, int flags, uint mode);
 
     [LibraryImport("libc")]
