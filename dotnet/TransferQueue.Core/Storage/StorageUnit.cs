@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using TransferQueue.Columns;
 using TransferQueue.Memory;
 
@@ -14,8 +16,8 @@ internal sealed class StorageUnit : IDisposable
     private readonly ArenaGrower? _grower;
     private readonly bool _isOwner;
 
-    /// <summary>Extents with readers, by where they begin.</summary>
-    private readonly Dictionary<(int Segment, long Offset), Lease> _leases = [];
+    /// <summary>Extents with readers, by the place where they begin. Values, changed where they lie: a get of rows that were put one by one reads thousands of extents.</summary>
+    private readonly Dictionary<ulong, Lease> _leases = [];
 
     /// <summary>A unit that owns its allocator.</summary>
     /// <param name="allocator">Its memory.</param>
@@ -80,7 +82,7 @@ internal sealed class StorageUnit : IDisposable
     public long RoundUp(long bytes) => _allocator.RoundUp(bytes);
 
     /// <summary>Whether an extent was released and only its readers keep it.</summary>
-    public bool IsOnlyRead(ExtentRef extent) => _leases.TryGetValue((extent.Segment, extent.Offset), out Lease? lease) && lease.Released is not null;
+    public bool IsOnlyRead(ExtentRef extent) => _leases.TryGetValue(Begin(extent), out Lease lease) && lease.IsReleased;
 
     /// <summary>The bytes of an extent that the caller holds. Any thread.</summary>
     public NativeSegment Segment(ExtentRef extent) => _allocator.Segment(extent);
@@ -88,29 +90,26 @@ internal sealed class StorageUnit : IDisposable
     /// <summary>Nobody points to the extent any more: it is freed now, or when its last reader has gone.</summary>
     public void Release(ExtentRef extent)
     {
-        if (_leases.TryGetValue((extent.Segment, extent.Offset), out Lease? lease))
-            lease.Released = extent;
-        else
+        ref Lease lease = ref CollectionsMarshal.GetValueRefOrNullRef(_leases, Begin(extent));
+        if (Unsafe.IsNullRef(ref lease))
             Free(extent);
+        else
+            lease.IsReleased = true;
     }
 
-    /// <summary>Counts a reader.</summary>
-    public void AddReader(ExtentRef extent)
-    {
-        if (!_leases.TryGetValue((extent.Segment, extent.Offset), out Lease? lease))
-            _leases.Add((extent.Segment, extent.Offset), lease = new Lease());
-        lease.Readers++;
-    }
+    /// <summary>Counts a reader of a whole extent.</summary>
+    public void AddReader(ExtentRef extent) => CollectionsMarshal.GetValueRefOrAddDefault(_leases, Begin(extent), out _).Readers++;
 
     /// <summary>A reader has gone.</summary>
     public void RemoveReader(ExtentRef extent)
     {
-        Lease lease = _leases[(extent.Segment, extent.Offset)];
+        ref Lease lease = ref CollectionsMarshal.GetValueRefOrNullRef(_leases, Begin(extent));
         if (--lease.Readers > 0)
             return;
-        _leases.Remove((extent.Segment, extent.Offset));
-        if (lease.Released is { } released)
-            Free(released);
+        bool isReleased = lease.IsReleased;
+        _leases.Remove(Begin(extent));
+        if (isReleased)
+            Free(extent);
     }
 
     /// <inheritdoc/>
@@ -128,10 +127,12 @@ internal sealed class StorageUnit : IDisposable
         FreedCount++;
     }
 
-    /// <summary>The readers of an extent, and that it is to be freed after them.</summary>
-    private sealed class Lease
+    private static ulong Begin(ExtentRef extent) => FramePlace.Of(extent.Segment, extent.Offset);
+
+    /// <summary>The readers of an extent, and whether it is to be freed after them.</summary>
+    private struct Lease
     {
         public int Readers;
-        public ExtentRef? Released;
+        public bool IsReleased;
     }
 }
