@@ -16,16 +16,21 @@ REPORTS = ROOT / ".nox" / "reports"
 CORE_TESTS = "tests/dotnet/TransferQueue.Core.Tests"
 CORE_TESTS_LIMIT = "15m"  # a hang ends as a failure, long before CI's own limit
 LARGEST = 10
+# Files are shared out, not tests: a file's tests share a sidecar. More processes than four would only need memory.
+PARALLEL = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
 
 
 def run_python(session: nox.Session, *args: str) -> None:
     session.run(sys.executable, "-m", *args, external=True)
 
 
-def run_pytest(session: nox.Session, name: str, *args: str) -> None:
+def run_pytest(session: nox.Session, name: str, folder: str, *args: str) -> None:
+    """Run a folder's tests, or the files that were named after ``--``."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
+    names_files = any((ROOT / arg.partition("::")[0]).exists() for arg in session.posargs)
+    args = args if names_files else (folder, *args)
     run_python(session, "pytest", f"--junitxml={report}", *args, *session.posargs)
 
 
@@ -57,7 +62,7 @@ def dotnet(session: nox.Session) -> None:
 @nox.session
 def python(session: nox.Session) -> None:
     """Tests of the Python face and of real processes; those of the wheels are a session of their own."""
-    run_pytest(session, "python", "tests/python", "--ignore=tests/python/distribution")
+    run_pytest(session, "python", "tests/python", *PARALLEL, "--ignore=tests/python/distribution")
 
 
 @nox.session

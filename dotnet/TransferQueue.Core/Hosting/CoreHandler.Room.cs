@@ -87,7 +87,9 @@ internal sealed partial class CoreHandler
     {
         StorageUnit unit = waiter.IsOffloaded ? _storage.Files! : _storage.Units[0];
         string failure = unit.GrowthFailure is { } why ? $" ({why.Message})" : "";
+        string room = $"the longest free stretch has {unit.LongestFreeBytes}, {unit.CapacityBytes - unit.CommittedBytes} are not taken from the system yet{failure}";
         return new StorageFullException(
-            $"storage: {waiter.Bytes} bytes asked{(waiter.IsOffloaded ? ", in files" : "")}, no room for them came free in time; {Holders()}{failure}; clear partitions that are done, let go of fetched tensors, or start with a larger capacity");
+            $"storage: {waiter.Bytes} bytes asked{(waiter.IsOffloaded ? ", in files" : "")}, no room for them came free in time; {Holders()}; {room}; "
+            + "clear partitions that are done, let go of fetched tensors, or start with a larger capacity");
     }
 }

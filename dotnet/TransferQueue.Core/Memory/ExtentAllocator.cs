@@ -44,6 +44,9 @@ internal sealed unsafe class ExtentAllocator : IDisposable
     /// <summary>Bytes that further extents may take, in whatever pieces.</summary>
     public long FreeBytes => CapacityBytes - UsedBytes;
 
+    /// <summary>Bytes of the longest free stretch of whole pages that was taken from the system: what the largest extent can have now. For error texts.</summary>
+    public long LongestFreeBytes => _pages.LargestFreeBytes();
+
     /// <summary>Bytes that were taken from the system; grows only.</summary>
     public long CommittedBytes => _arena.CommittedBytes;
 
@@ -176,6 +179,6 @@ internal sealed unsafe class ExtentAllocator : IDisposable
 
     private StorageFullException Full(long bytes) => new(
         $"storage: {bytes} bytes asked, {FreeBytes} of {CapacityBytes} bytes are free (largest piece in memory "
-        + $"{_pages.LargestFreeBytes()}, {CapacityBytes - CommittedBytes} bytes not taken from the system yet, {ExtentCount} extents "
+        + $"{LongestFreeBytes}, {CapacityBytes - CommittedBytes} bytes not taken from the system yet, {ExtentCount} extents "
         + "in use); clear partitions that are done, or start with a larger capacity");
 }

@@ -35,6 +35,9 @@ internal sealed class StorageUnit : IDisposable
     /// <summary>Bytes that extents take.</summary>
     public long UsedBytes => _allocator.UsedBytes;
 
+    /// <summary>Bytes of the longest free stretch; a column must lie in one. For error texts.</summary>
+    public long LongestFreeBytes => _allocator.LongestFreeBytes;
+
     /// <summary>Bytes that it took from the system; grows only.</summary>
     public long CommittedBytes => _allocator.CommittedBytes;
 

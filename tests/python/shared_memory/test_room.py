@@ -113,6 +113,16 @@ def test_at_its_deadline_a_put_that_waited_says_how_much_it_asked_and_who_has_th
         program.ask("[globals().pop(name, None) for name in ('view', 'room')] and None")
 
 
+def test_room_enough_but_in_pieces_is_told_by_its_longest_stretch(tq, partition):
+    names = fill(tq, partition)
+    for name in names[::2]:
+        tq.get_client().clear_partition(name)
+    with pytest.raises(errors.StorageFullError) as caught:
+        tq.kv_batch_put(KEYS, partition, batch(ROWS, x=piece(99, 2 * PIECE)), timeout_s=0.3)
+    assert f"{CAPACITY_BYTES // 2} of {CAPACITY_BYTES} bytes are in use" in str(caught.value)
+    assert f"the longest free stretch has {PIECE}, 0 are not taken from the system yet" in str(caught.value)
+
+
 @pytest.mark.parametrize("shares", [True, False], ids=["shared", "through the socket"])
 def test_a_batch_beyond_the_capacity_is_refused_without_waiting(tq, partition, shares, attach):
     program = attach(TRANSFERQUEUE_SHARED_MEMORY="1" if shares else "0")

@@ -86,7 +86,11 @@ PLAIN = [
     np.str_("np"),
     np.bool_(True),
     np.datetime64("2020-01-01T12"),
-    {"pixel_values": torch.rand(2, 3), "grid": torch.tensor([[1, 2]]), "scalar": torch.tensor(3, dtype=torch.int8)},
+    {
+        "pixel_values": torch.linspace(0, 1, 6).reshape(2, 3),
+        "grid": torch.tensor([[1, 2]]),
+        "scalar": torch.tensor(3, dtype=torch.int8),
+    },
     [torch.zeros(0, 4, dtype=torch.bfloat16), torch.ones(2).to(torch.float8_e4m3fn), torch.tensor(1 + 2j)],
 ]
 
