@@ -219,7 +219,8 @@ def test_loops_that_end_with_calls_under_way_leave_nothing_behind(core: StubCore
         for _ in range(20):
             asyncio.run(leave())
         gc.collect()
-        assert count_descriptors() <= descriptors
+        # The connection that tells the core what nobody waits for opens in the background, perhaps only now; this process has both its ends.
+        assert count_descriptors() <= descriptors + 2
 
 
 def test_closing_the_connection_ends_calls_that_wait(core: StubCore) -> None:
