@@ -219,7 +219,7 @@ def test_loops_that_end_with_calls_under_way_leave_nothing_behind(core: StubCore
         for _ in range(20):
             asyncio.run(leave())
         gc.collect()
-        # The connection that tells the core what nobody waits for opens in the background, perhaps only now; this process has both its ends.
+        # The connection that tells the core what nobody waits for opens in the background, perhaps only now; both its ends are here.
         assert count_descriptors() <= descriptors + 2
 
 
