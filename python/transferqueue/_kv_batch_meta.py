@@ -9,7 +9,7 @@ from typing import Any
 
 from transferqueue import _extra_info, _tags
 from transferqueue._arguments import require_iterable, require_mapping, require_names, require_number, require_sized
-from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError, StorageKeyNotFoundError
 
 __all__ = ["KVBatchMeta"]
 
@@ -108,8 +108,8 @@ class KVBatchMeta:
         ------
         InvalidArgumentError
             A key twice.
-        RuntimeError
-            A key that is not in this batch.
+        StorageKeyNotFoundError
+            A key that is not in this batch; a RuntimeError, as the peer's.
         """
         keys_to_select = require_names("keys_to_select", keys_to_select)
         if len(set(keys_to_select)) != len(keys_to_select):
@@ -117,7 +117,7 @@ class KVBatchMeta:
         places = {key: row for row, key in enumerate(self.keys)}
         missing = [key for key in keys_to_select if key not in places]
         if missing:
-            raise RuntimeError(f"select_keys: {missing} not found among the {self.size} keys of this batch")
+            raise StorageKeyNotFoundError(f"select_keys: {missing} not found among the {self.size} keys of this batch")
         return self._rows(places[key] for key in keys_to_select)
 
     def reorder(self, indexes: Sequence[int]) -> None:

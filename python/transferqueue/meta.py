@@ -21,7 +21,7 @@ from transferqueue._meta_packing import (
     packed_tags,
     unpack_map,
 )
-from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError, StorageKeyNotFoundError
 
 if TYPE_CHECKING:
     from tensordict import TensorDict
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from transferqueue._sample_views import SampleViews
 
 __all__ = ["BatchMeta", "KVBatchMeta", "extract_field_schema"]
+
+
+class _RowError(InvalidArgumentError, IndexError):
+    """A row that the batch has not; an IndexError ends an iteration."""
 
 
 def _call(operation: BatchOperation, *arguments: Any) -> Any:
@@ -276,7 +280,9 @@ class BatchMeta:
         for entry in self._map["fields"]:
             if entry[0] == field_name:
                 return entry  # type: ignore[no-any-return]
-        raise KeyError(f"field {field_name!r}: not in this batch; it has {', '.join(self.field_names) or 'none'}")
+        raise StorageKeyNotFoundError(
+            f"field {field_name!r}: not in this batch; it has {', '.join(self.field_names) or 'none'}"
+        )
 
     def __repr__(self) -> str:
         partitions = list(dict.fromkeys(partition for partition, _ in self._parts))
@@ -413,9 +419,11 @@ class BatchMeta:
             return self.select_samples(range(self.size)[item])
         if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             if not -self.size <= item < self.size:
-                raise IndexError(f"row {item}: the batch has {self.size} rows")
+                raise _RowError(f"row {item}: the batch has {self.size} rows")
             return self.select_samples([int(item) % self.size])
-        raise TypeError(f"a BatchMeta is indexed by int or slice, not by {type(item).__name__}; see select_samples")
+        raise InvalidTypeError(
+            f"a BatchMeta is indexed by int or slice, not by {type(item).__name__}; see select_samples"
+        )
 
     def chunk(self, chunks: int) -> list[BatchMeta]:
         """Cut into ``chunks`` batches, the first ``size % chunks`` one row longer; empty ones if there are too few rows.
