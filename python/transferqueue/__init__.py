@@ -16,6 +16,7 @@ _HOMES = {
     "init": "_lifecycle",
     "close": "_lifecycle",
     "get_client": "_lifecycle",
+    "get_metrics_endpoint": "_lifecycle",
     "kv_put": "_kv",
     "kv_batch_put": "_kv",
     "kv_batch_get": "_kv",

@@ -87,6 +87,31 @@ class Attachment:
         ready: dict[str, Any] = answer["ready"]
         return ready
 
+    def listen(self, address: str, deadline: float) -> str:
+        """Open the sidecar, which this process started, to other hosts.
+
+        Parameters
+        ----------
+        address
+            Where: ``tcp://host:port``, port 0 takes a free one.
+        deadline
+            As for `attach`.
+
+        Returns
+        -------
+        str
+            Where it listens now; maybe elsewhere, if it did already.
+
+        Raises
+        ------
+        KeeperEnding, DeadlineExceededError, TransferQueueError
+            It is ending; no answer in time; the gateway can't start.
+        """
+        answer = self._ask({"listen": {"address": address}}, deadline)
+        if "error" in answer:
+            raise TransferQueueError(f"sidecar in {self._folder.path}: {answer['error']}; its log: {self._folder.log}")
+        return str(answer["listening"]["tcp_address"])
+
     def _ask(self, message: dict[str, Any], deadline: float) -> dict[str, Any]:
         received = b""
         try:

@@ -10,7 +10,7 @@ from transferqueue import _logging, _session, options
 from transferqueue._alias_check import check_alias
 from transferqueue._enums import Role
 from transferqueue._server_info import ZMQServerInfo
-from transferqueue.errors import TransferQueueError
+from transferqueue.errors import NotRunningError, TransferQueueError
 
 if TYPE_CHECKING:
     from transferqueue.client import TransferQueueClient
@@ -51,8 +51,12 @@ def init(conf: Any = None) -> Any:
     _logging.configure_once()
     warn_of_damaged_alias()
     before = _session.find()
-    session = _session.open_session(options.Options.read(conf), start=True)
-    return merged(conf, session) if session.started and session is not before else conf
+    session = _session.open_session(options.Options.read(conf), start=True, conf=lambda: options.merge(conf))
+    if not session.started or session is before:
+        return conf
+    whole = merged(conf, session)
+    session.publish(whole)
+    return whole
 
 
 def merged(conf: Any, session: _session.Session) -> Any:
@@ -87,6 +91,18 @@ def get_client() -> TransferQueueClient:
             "transferqueue: get_client() before init(): call transferqueue.init() in this process first"
         )
     return session.client
+
+
+def get_metrics_endpoint() -> str | None:
+    """Where the queue's numbers are served for Prometheus: ``"host:port"``, on the sidecar's host; None without them.
+
+    None, too, where there is no queue, and in a process that came over TCP without Ray. Safe from any thread.
+    """
+    try:
+        endpoint: str | None = _session.session().ready.get("metrics")
+    except NotRunningError:
+        return None
+    return endpoint
 
 
 def require_linux() -> None:

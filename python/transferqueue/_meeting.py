@@ -4,9 +4,10 @@ Looked for in this order:
 
 1. an explicit address: ``transferqueue.address`` of the configuration;
 2. ``TRANSFERQUEUE_ADDRESS``, which ``init`` sets for child processes and ``close`` removes;
-3. the job's name: ``transferqueue.job``, ``TRANSFERQUEUE_JOB``, ``TORCHELASTIC_RUN_ID`` (unless it is torchrun's
+3. in a process that is connected to a Ray cluster: the job's named actor (``_ray_job``);
+4. the job's name: ``transferqueue.job``, ``TRANSFERQUEUE_JOB``, ``TORCHELASTIC_RUN_ID`` (unless it is torchrun's
    default "none"), ``SLURM_JOB_ID`` with ``SLURM_STEP_ID`` (if the step has several tasks);
-4. the launcher: a process, told by its id and start time.
+5. the launcher: a process, told by its id and start time.
 
 Processes that have the same name, or the same launcher, share one sidecar per user and host. The launcher is
 
@@ -105,14 +106,7 @@ class Process:
 
 def find_address(options: SidecarOptions, environment: Mapping[str, str]) -> str | None:
     """The explicit address, if there is one."""
-    return options.address or environment.get(ADDRESS_VARIABLE) or find_ray_address()
-
-
-def find_ray_address() -> str | None:
-    """The address that the named actor of a Ray job tells; none yet: processes of a Ray job meet like others."""
-    # The place for the named actor TransferQueueController in namespace transfer_queue: after the explicit addresses,
-    # before the job's name.
-    return None
+    return options.address or environment.get(ADDRESS_VARIABLE)
 
 
 def find_job(options: SidecarOptions, environment: Mapping[str, str]) -> Job:

@@ -53,6 +53,7 @@ class MessageType(enum.IntEnum):
     RESET_CONSUMPTION = 22
     PARTITIONS = 23
     STATS = 24
+    METRICS = 26
 
 
 @dataclass(slots=True)
@@ -516,6 +517,11 @@ def reset_consumption(partition_id: str, task_name: str | None) -> Operation[boo
     check_name(partition_id, "partition_id")
     header = pack_header(partition=partition_id, task=None if task_name is None else check_name(task_name, "task_name"))
     return Operation(MessageType.RESET_CONSUMPTION, header, lambda _: True)
+
+
+def metrics() -> Operation[dict[str, Any]]:
+    """What monitoring shows of the core; docs/wire.md tells the entries."""
+    return Operation(MessageType.METRICS, pack_header(), unpacked_header)
 
 
 def stats() -> Operation[dict[str, Any]]:

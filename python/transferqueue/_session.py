@@ -12,10 +12,11 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from transferqueue import _runtime, _starter, _variables
+from transferqueue import _ray_job, _runtime, _starter, _variables
 from transferqueue._job_folder import JobFolder
 from transferqueue._meeting import ADDRESS_VARIABLE, OWNER, find_address, find_job
 from transferqueue._starter import Meeting
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("transferqueue.session")
 
 UNIX = "unix://"
+TOKEN_VARIABLE = "TRANSFERQUEUE_TOKEN"  # noqa: S105 - a variable's name
 
 
 class Session:
@@ -47,20 +49,29 @@ class Session:
         This process started the sidecar.
     """
 
-    def __init__(self, options: Options, address: str, meeting: Meeting | None) -> None:
+    def __init__(
+        self, options: Options, address: str, meeting: Meeting | None, ray: _ray_job.RayMeeting | None = None
+    ) -> None:
         self.options = options
         self.address = address
-        ready = meeting.ready if meeting is not None else {}
+        ready: dict[str, Any] = meeting.ready if meeting is not None else {}
+        if meeting is None and ray is not None:
+            ready = {"metrics": ray.metrics}
         self.log_path = Path(ready["log"]) if ready.get("log") else None
-        self.started = meeting is not None and meeting.keeper is not None
+        self._ray = ray
+        self._owns_actor = ray is not None and ray.made is not None
+        self.started = self._owns_actor or (meeting is not None and meeting.keeper is not None)
         self.ready = ready
         self._meeting = meeting
         self._connection: Connection | None = None
         self._client: TransferQueueClient | None = None
         self._lock = threading.RLock()
-        self._address_before = os.environ.get(ADDRESS_VARIABLE)
-        if meeting is not None:
-            os.environ[ADDRESS_VARIABLE] = address
+        told = {ADDRESS_VARIABLE: address} if meeting is not None or ray is not None else {}
+        if ray is not None and ray.token is not None:
+            told[TOKEN_VARIABLE] = ray.token
+        #: What child processes find the sidecar by, and what these variables were before.
+        self._told = {name: (value, os.environ.get(name)) for name, value in told.items()}
+        os.environ.update(told)
 
     @property
     def allow_pickle(self) -> bool:
@@ -91,21 +102,32 @@ class Session:
         from transferqueue._core import Connection
 
         options = self.options.sidecar
-        token = None if self.address.startswith(UNIX) else read_token(options)
+        if self._ray is not None:
+            token = None if self._ray.token is None else bytes.fromhex(self._ray.token)
+        else:
+            token = None if self.address.startswith(UNIX) else read_token(options)
         return Connection.open(self.address, token, options.connect_timeout_s, options.shared_memory)
+
+    def publish(self, conf: Any) -> None:
+        """Tell `conf`, the whole configuration, to whoever asks for it; the process that started the sidecar calls it."""
+        if self._ray is not None and self._owns_actor:
+            self._ray.publish(conf, self.options.sidecar.start_timeout_s)
 
     def is_alive(self) -> bool:
         """Tell whether the sidecar is there, as far as this host can see."""
+        if self._ray is not None and not self._ray.is_current():
+            return False
         return self._meeting is None or self._meeting.attachment.is_alive()
 
     def close(self) -> None:
         """Detach; the process that started the sidecar ends it. Raises nothing."""
         self._let_go()
         meeting, self._meeting = self._meeting, None
-        if meeting is None:
-            return
-        if meeting.keeper is None:
+        if meeting is not None and meeting.keeper is None:
             meeting.attachment.detach()
+        if self._ray is not None and self._owns_actor:
+            self._ray.end()
+        if meeting is None or meeting.keeper is None:
             return
         meeting.attachment.end()
         if not meeting.keeper.wait():
@@ -136,11 +158,14 @@ class Session:
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()
-        if self._meeting is not None and os.environ.get(ADDRESS_VARIABLE) == self.address:
-            if self._address_before is None:
-                del os.environ[ADDRESS_VARIABLE]
+        for name, (value, before) in self._told.items():
+            if os.environ.get(name) != value:
+                continue
+            if before is None:
+                del os.environ[name]
             else:
-                os.environ[ADDRESS_VARIABLE] = self._address_before
+                os.environ[name] = before
+        self._told = {}
 
 
 _session: Session | None = None
@@ -182,7 +207,7 @@ def client() -> TransferQueueClient:
     return session().client
 
 
-def open_session(options: Options, *, start: bool) -> Session:
+def open_session(options: Options, *, start: bool, conf: Callable[[], Any] = dict) -> Session:
     """Attach to the sidecar of this process's job; the session that is there already wins.
 
     Parameters
@@ -191,6 +216,8 @@ def open_session(options: Options, *, start: bool) -> Session:
         What the sidecar is started with, if it is.
     start
         Start one if there is none.
+    conf
+        Makes the whole configuration, to be told to whoever asks for it.
     """
     global _session
     with _lock:
@@ -199,7 +226,7 @@ def open_session(options: Options, *, start: bool) -> Session:
         if _session is not None:
             logger.warning("the sidecar at %s has ended, its rows are lost; looking for another one", _session.address)
             close_session()
-        _session = make_session(options, start=start)
+        _session = make_session(options, start=start, conf=conf)
         watch_process()
         _variables.warn_once()
         logger.info(
@@ -212,11 +239,14 @@ def open_session(options: Options, *, start: bool) -> Session:
         return _session
 
 
-def make_session(options: Options, *, start: bool) -> Session:
+def make_session(options: Options, *, start: bool, conf: Callable[[], Any]) -> Session:
     """A new session, as ``_meeting`` says whom to meet."""
     address = find_address(options.sidecar, os.environ)
     if address is not None:
         return open_address(address, options)
+    ray = _ray_job.find_ray()
+    if ray is not None:
+        return open_address_of_actor(_ray_job.meet(ray, options, conf, start=start), options)
     job = find_job(options.sidecar, os.environ)
     if start:
         meeting = _starter.attach_or_start(job, os.environ, options)
@@ -225,7 +255,21 @@ def make_session(options: Options, *, start: bool) -> Session:
     return make_met_session(options, meeting)
 
 
-def make_met_session(options: Options, meeting: Meeting) -> Session:
+def open_address_of_actor(met: _ray_job.RayMeeting, options: Options) -> Session:
+    """A session with the sidecar of a Ray job."""
+    if met.token is None:
+        folder = JobFolder(Path(met.address.removeprefix(UNIX)).parent)
+        return make_met_session(options, _starter.attach(folder, f"Ray job {met.job}", options), met)
+    session = Session(options, met.address, None, met)
+    try:
+        _ = session.client
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def make_met_session(options: Options, meeting: Meeting, ray: _ray_job.RayMeeting | None = None) -> Session:
     """A session with the sidecar that was met."""
     if meeting.ready["version"] != __version__:
         logger.warning(
@@ -234,7 +278,7 @@ def make_met_session(options: Options, meeting: Meeting) -> Session:
             meeting.ready["version"],
             __version__,
         )
-    return Session(options, meeting.ready["address"], meeting)
+    return Session(options, meeting.ready["address"], meeting, ray)
 
 
 def open_address(address: str, options: Options) -> Session:
@@ -263,7 +307,7 @@ def read_token(options: SidecarOptions) -> bytes:
     AuthenticationError
         There is none.
     """
-    text = os.environ.get("TRANSFERQUEUE_TOKEN", "")
+    text = os.environ.get(TOKEN_VARIABLE, "")
     if options.token_file:
         text = Path(options.token_file).read_text(encoding="ascii").strip()
     if not text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import site
@@ -18,8 +19,8 @@ from transferqueue import _chosen_sampler
 from transferqueue._attachment import Attachment, KeeperEnding, is_readable
 from transferqueue._job_folder import JobFolder, sweep
 from transferqueue._meeting import ADDRESS_VARIABLE, SERVICE, Job
-from transferqueue.errors import DeadlineExceededError, NotRunningError, TransferQueueError
-from transferqueue.options import Options
+from transferqueue.errors import DeadlineExceededError, InvalidArgumentError, NotRunningError, TransferQueueError
+from transferqueue.options import METRICS_TOKEN_VARIABLE, MetricsOptions, Options, is_loopback
 
 logger = logging.getLogger("transferqueue.starter")
 
@@ -41,6 +42,7 @@ COMMANDS = {
     "core": command("transferqueue.server.core"),
     "gateway": command("transferqueue.server.gateway"),
     "sampler": command("transferqueue.server.sampler_host"),
+    "metrics": command("transferqueue.server.metrics"),
 }
 
 
@@ -214,6 +216,7 @@ def describe(folder: JobFolder, job: Job, options: Options) -> dict[str, Any]:
         "allow_pickle": sidecar.allow_pickle,
         "commands": COMMANDS,
         "sampler": None if controller.own_sampler is None else _chosen_sampler.pack_sampler(controller.own_sampler),
+        "metrics": describe_metrics(options.metrics),
         "core": {
             "job": job.name,
             "capacity_bytes": sidecar.capacity_bytes,
@@ -230,6 +233,29 @@ def describe(folder: JobFolder, job: Job, options: Options) -> dict[str, Any]:
             "pre_allocate": options.pre_allocated_rows,
         },
     }
+
+
+def describe_metrics(metrics: MetricsOptions) -> dict[str, Any] | None:
+    """What the keeper is told of metrics; None: there are none.
+
+    Raises
+    ------
+    InvalidArgumentError
+        They are wanted, but can't be served as things are.
+    """
+    if not metrics.enabled:
+        return None
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise InvalidArgumentError(
+            "metrics.enabled: true, but the package prometheus_client is not installed; "
+            "`pip install 'transferqueue-net[metrics]'`, or leave metrics off"
+        )
+    if not is_loopback(metrics.host) and not os.environ.get(METRICS_TOKEN_VARIABLE):
+        raise InvalidArgumentError(
+            f"metrics.host: {metrics.host} can be reached from other hosts; set the variable {METRICS_TOKEN_VARIABLE} to a "
+            "token that Prometheus sends (authorization: credentials: …), or take 127.0.0.1, the default"
+        )
+    return {"host": metrics.host, "port": metrics.port}
 
 
 def log_path(folder: JobFolder, options: Options) -> Path:

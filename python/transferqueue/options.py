@@ -8,6 +8,7 @@ own there.
 from __future__ import annotations
 
 import copy
+import ipaddress
 import logging
 import math
 import os
@@ -28,10 +29,11 @@ logger = logging.getLogger("transferqueue.options")
 MOST_ROWS = 1 << 24
 #: Storage units are labels; more are a mistake.
 MOST_UNITS = 1 << 16
+METRICS_TOKEN_VARIABLE = "TRANSFERQUEUE_METRICS_TOKEN"  # noqa: S105 - a variable's name
 
 #: What stands where the caller's configuration says nothing.
 DEFAULTS: dict[str, Any] = {
-    "metrics": {"enabled": False, "port": 0},
+    "metrics": {"enabled": False, "port": 0, "host": "127.0.0.1"},
     "controller": {"sampler": "SequentialSampler", "polling_mode": False, "zmq_info": None},
     "backend": {
         "storage_backend": "SimpleStorage",
@@ -158,11 +160,19 @@ class MetricsOptions:
     enabled
         Serve the endpoint; default False.
     port
-        TCP port; 0, the default, takes a free one.
+        TCP port, 0 to 65535; 0, the default, takes a free one.
+    host
+        Address of this host at which it is served; default 127.0.0.1. One that others reach needs a token, in the variable
+        ``TRANSFERQUEUE_METRICS_TOKEN``.
     """
 
     enabled: bool = False
     port: int = 0
+    host: str = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise InvalidArgumentError(f"metrics.port: {self.port} given; a TCP port is from 0 (a free one) to 65535")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,6 +340,17 @@ def merge(conf: Any = None) -> Any:
     return merge_dicts(DEFAULTS, require_mapping("conf", conf))
 
 
+def as_dict_config(conf: Any) -> Any:
+    """`conf`, a dict as DictConfig, where omegaconf is installed."""
+    if not isinstance(conf, dict):
+        return conf
+    try:
+        from omegaconf import OmegaConf
+    except ImportError:
+        return conf
+    return OmegaConf.create(conf, flags={"allow_objects": True})
+
+
 def merge_omegaconf(conf: Any) -> Any:
     """A new DictConfig of our defaults and `conf` above them."""
     from omegaconf import OmegaConf
@@ -390,6 +411,16 @@ def read_section(cls: type[Any], path: str, section: Any, defaults: Mapping[str,
         if unknown:
             logger.warning("configuration: no option %s; ignored", ", ".join(f"{path}.{name}" for name in unknown))
     return cls(**values)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address or a name stands for this host as only this host sees it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def require_mapping(path: str, value: Any) -> Mapping[str, Any]:

@@ -91,6 +91,8 @@ internal sealed partial class CoreHandler
         ClientLease? held = reply.HasPlaced ? _storage.Split(reply, reading.Client, reading.RequestId).Client : null;
         message.State = new OutgoingColumns(reading.Lease, frames, held);
         message.Completed = ColumnsSent;
+        _meter.Rows(MessageType.Get, reading.Lease.Rows);
+        _meter.Answer(reading.Connection, reading.RequestId, isError: false);
         message.Seal(Prelude.Create((ushort)MessageType.Ok, reading.RequestId) with { Acknowledged = held?.Id ?? 0 });
         reading.Connection.Send(message);
         if (held is not null && (!IsSharing(reading.Client) || _storage.Leases.IsAbandoned(reading.Client, reading.RequestId)))

@@ -125,6 +125,7 @@ internal sealed partial class CoreHandler
     private void FinishPut(Call call, PutRequest request, PutReservation? reservation)
     {
         FoundRows[] rows = _machine.Put(request, reservation);
+        _meter.Rows(MessageType.Put, request.Rows);
         Finish(call, request.Want switch
         {
             PutWant.Kv => PutReply.Kv(Controller.Tags(rows), ImmutableCollectionsMarshal.AsImmutableArray(Controller.CommonFields(rows))),

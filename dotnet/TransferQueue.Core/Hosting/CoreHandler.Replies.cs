@@ -39,7 +39,11 @@ internal sealed partial class CoreHandler
         Send(connection, requestId, ErrorReply.Of(error));
     }
 
-    private static MetaReply Batch(BatchMeta meta) => new(BatchMetaCodec.Pack(meta));
+    private MetaReply Batch(BatchMeta meta, MessageType type = MessageType.Meta)
+    {
+        _meter.Rows(type, meta.Size);
+        return new(BatchMetaCodec.Pack(meta));
+    }
 
     private void Send(ServerConnection connection, ulong requestId, Reply reply)
     {
@@ -67,6 +71,7 @@ internal sealed partial class CoreHandler
             type = MessageType.Error;
             _counters.Error();
         }
+        _meter.Answer(connection, requestId, type == MessageType.Error);
         message.Seal(Prelude.Create((ushort)type, requestId));
         connection.Send(message);
     }

@@ -19,7 +19,7 @@ internal sealed partial class CoreHandler
         Reply reply = request switch
         {
             MetaRequest { Mode: MetaMode.Insert } insert => Insert(insert),
-            RetrieveMetaRequest create => Batch(_machine.RetrieveMeta(create.Partition, create.Keys, create: true)),
+            RetrieveMetaRequest create => Batch(_machine.RetrieveMeta(create.Partition, create.Keys, create: true), MessageType.RetrieveMeta),
             ClearKeysRequest clear => new RowsReply(_machine.Apply(new ClearKeysRecord(clear.Partition, clear.Keys))),
             ClearRowsRequest clear => new RowsReply(_machine.Apply(new ClearRowsRecord(clear.Selection))),
             ClearPartitionRequest clear => Cleared(clear.Partition),
@@ -59,7 +59,7 @@ internal sealed partial class CoreHandler
     {
         PingRequest => OkReply.Instance,
         MetaRequest all => Batch(_controller.ForceFetch(all.Partition, all.Fields)),
-        RetrieveMetaRequest retrieve => Batch(_machine.RetrieveMeta(retrieve.Partition, retrieve.Keys, create: false)),
+        RetrieveMetaRequest retrieve => Batch(_machine.RetrieveMeta(retrieve.Partition, retrieve.Keys, create: false), MessageType.RetrieveMeta),
         RetrieveKeysRequest retrieve => _controller.RetrieveKeys(retrieve.Partition, retrieve.Indexes) is { } keys
             ? new RetrieveKeysReply(true, [.. keys])
             : new RetrieveKeysReply(false, []),
@@ -71,6 +71,7 @@ internal sealed partial class CoreHandler
         TagsRequest tags => new TagsReply(_controller.TagsOf(tags.Partition, tags.Indexes)),
         PartitionsRequest => new PartitionsReply([.. _controller.Partitions.Select(partition => partition.Name)]),
         StatsRequest => new StatsReply(Stats()),
+        MetricsRequest => Metrics(),
         _ => throw new ProtocolException($"core: a request of type {request.Type} has no meaning here"),
     };
 
@@ -104,6 +105,14 @@ internal sealed partial class CoreHandler
 
     private static StatusReply Status(RowStatus? status) =>
         status is null ? StatusReply.NotFound : new StatusReply(true, status.Indexes, status.Status);
+
+    private MetricsReply Metrics() => new(
+        Environment.TickCount64 - _epoch, _controller.Pool.Next, _controller.Pool.FreeCount, _controller.StoredCount, _options.TotalRows,
+        _meter.Snapshot(), [.. _controller.Partitions.Select(Metrics)]);
+
+    private static PartitionMetrics Metrics(Partition partition) => new(
+        partition.Name, partition.RowCount, partition.AllFields.Sum(field => (long)field.ReadyCount), [.. partition.AllFields.Select(field => field.Name)],
+        partition.Tasks.ToImmutableSortedDictionary(task => task.Key, task => (long)task.Value.ConsumedCount, StringComparer.Ordinal));
 
     private ImmutableSortedDictionary<string, long> Stats() => new Dictionary<string, long>
     {

@@ -23,6 +23,7 @@ internal sealed partial class CoreHandler : IServerHandler
     private readonly SegmentTable _segments;
     private readonly StateMachine _machine;
     private readonly CoreCounters _counters = new();
+    private readonly OperationMeter _meter = new();
     private readonly RequestMemory _answers = new();
 
     /// <summary>The header of a request that is over before the next one comes.</summary>
@@ -57,6 +58,7 @@ internal sealed partial class CoreHandler : IServerHandler
         ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
     {
         _counters.Request(frameLengths.Length);
+        _meter.Enter(connection, prelude.RequestId, prelude.Type);
         try
         {
             ProtocolVersion.Check(prelude.Version);
@@ -77,6 +79,10 @@ internal sealed partial class CoreHandler : IServerHandler
             FreeLoaned((ClientSession)connection.State!, frameLengths, places);
             return Refuse(connection, prelude, error);
         }
+        finally
+        {
+            _meter.Leave();
+        }
     }
 
     /// <summary>A copy of a header that lasts until the next request comes: enough for all but those that wait for columns or rows.</summary>
@@ -94,6 +100,7 @@ internal sealed partial class CoreHandler : IServerHandler
     public void Disconnected(ServerConnection connection, string reason)
     {
         var session = (ClientSession)connection.State!;
+        _meter.Forget(connection);
         DropWaiters(connection);
         DropRoomWaiters(connection);
         SamplerGone(connection);

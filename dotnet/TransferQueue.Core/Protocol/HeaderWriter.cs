@@ -270,6 +270,46 @@ internal ref struct HeaderWriter
         }
     }
 
+    /// <summary>Writes what METRICS tells of requests.</summary>
+    internal void Entry(string key, ImmutableArray<OperationMetrics> operations)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(operations.Length);
+        foreach (var operation in operations)
+        {
+            _writer.WriteArrayHeader(6);
+            _writer.Write(operation.Type);
+            _writer.Write(operation.Count);
+            _writer.Write(operation.Errors);
+            _writer.Write(operation.Rows);
+            _writer.Write(operation.Microseconds);
+            _writer.Write(MemoryMarshal.AsBytes(operation.Buckets.AsSpan()));
+        }
+    }
+
+    /// <summary>Writes what METRICS tells of partitions.</summary>
+    internal void Entry(string key, ImmutableArray<PartitionMetrics> partitions)
+    {
+        Key(key);
+        _writer.WriteArrayHeader(partitions.Length);
+        foreach (var partition in partitions)
+        {
+            _writer.WriteArrayHeader(5);
+            _writer.Write(partition.Name);
+            _writer.Write(partition.Rows);
+            _writer.Write(partition.Cells);
+            _writer.WriteArrayHeader(partition.Fields.Length);
+            foreach (string field in partition.Fields)
+                _writer.Write(field);
+            _writer.WriteMapHeader(partition.Consumed.Count);
+            foreach (var (task, rows) in partition.Consumed)
+            {
+                _writer.Write(task);
+                _writer.Write(rows);
+            }
+        }
+    }
+
     private void Key(string key)
     {
         if (++_entries > MostEntries)

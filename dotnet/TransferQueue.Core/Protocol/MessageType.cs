@@ -60,6 +60,9 @@ internal enum MessageType : ushort
     /// <summary>Tags of some rows.</summary>
     Tags = 25,
 
+    /// <summary>What monitoring shows.</summary>
+    Metrics = 26,
+
     /// <summary>The segments of shared memory, with their files.</summary>
     Memory = 30,
 

@@ -65,6 +65,7 @@ internal abstract record Request
         MessageType.Partitions => PartitionsRequest.Read(ref reader),
         MessageType.Stats => StatsRequest.Read(ref reader),
         MessageType.Tags => TagsRequest.Read(ref reader),
+        MessageType.Metrics => MetricsRequest.Read(ref reader),
         MessageType.SamplerTurn => SamplerTurnRequest.Read(ref reader),
         MessageType.Memory => MemoryRequest.Read(ref reader),
         MessageType.Reserve => ReserveRequest.Read(ref reader),

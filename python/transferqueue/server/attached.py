@@ -2,7 +2,8 @@
 
 Lines of JSON, each an object with one entry. A process sends ``{"attach": {"package": version}}`` and gets ``{"ready":
 {…}}`` as soon as the core serves, or ``{"error": text}``. Later it sends ``{"detach": {}}``, or, if it started the
-sidecar, ``{"end": {}}``.
+sidecar, ``{"end": {}}``; that one may also ask for a gateway, ``{"listen": {"address": "tcp://host:port"}}``, and gets
+``{"listening": {"tcp_address": …}}`` or ``{"error": text}``.
 """
 
 from __future__ import annotations

@@ -172,6 +172,7 @@ class Keeper:
         self._ready = {
             "address": self._folder.address,
             "tcp_address": self._servers.tcp_address,
+            "metrics": self._servers.metrics_endpoint,
             "job": self._config["job"],
             "mode": self._config["mode"],
             "log": self._config["log"],
@@ -214,6 +215,8 @@ class Keeper:
             self._log.info("process %d attached (%d)", process.pid, self._lifetime.attached)
             process.waits = True
             self._answer_waiting()
+        elif "listen" in message and process.pid == self._starter_pid:
+            self._servers.listen(str(message["listen"]["address"]), process.tell)
         elif "end" in message and process.pid == self._starter_pid:
             self.end("the process that started it closed it")
         elif "detach" in message or "end" in message:

@@ -16,7 +16,7 @@ import msgpack
 from transferqueue._version import __version__
 from transferqueue.errors import ERRORS_BY_KIND, ConnectionLostError, TransferQueueError
 
-HELLO, PRODUCTION_STATUS, CONSUMPTION_STATUS, TAGS, SAMPLER_TURN = 1, 20, 21, 25, 40
+HELLO, PRODUCTION_STATUS, CONSUMPTION_STATUS, STATS, TAGS, METRICS, SAMPLER_TURN = 1, 20, 21, 24, 25, 26, 40
 _ERROR = 101
 _MAGIC = 0x314E5154
 _VERSION = 1
@@ -41,7 +41,9 @@ class PlainWire:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(str(path))
         self._calls = 0
-        self.call(HELLO, client=os.urandom(16), pid=os.getpid(), package=__version__)
+        greeting = self.call(HELLO, client=os.urandom(16), pid=os.getpid(), package=__version__)
+        #: The core's process.
+        self.core_pid: int = greeting["core_pid"]
 
     def call(self, message_type: int, **header: Any) -> dict[str, Any]:
         """Send a request and wait for its answer, however long that takes; entries that are None are left out.

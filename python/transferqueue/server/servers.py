@@ -1,4 +1,4 @@
-"""The keeper's children: the core; a gateway where TCP is wanted; a sampler host where a user's own sampler is set."""
+"""The keeper's children: the core; where they are wanted a gateway, a sampler host and a metrics server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transferqueue.server.renewed import RenewedChild
 
 STOP_TIMEOUT_S = 5.0
 #: A port may be taken for long; fetches wait for a sampler host.
-GATEWAY_BACKOFF_S, SAMPLER_BACKOFF_S = 30.0, 2.0
+GATEWAY_BACKOFF_S, SAMPLER_BACKOFF_S, METRICS_BACKOFF_S = 30.0, 2.0, 30.0
 
 logger = logging.getLogger("transferqueue.keeper")
 
@@ -52,8 +52,11 @@ class Servers:
         self._memory = KeptMemory()
         self._core: Child | None = None
         self._gateway = self._renewed("gateway", "gateway", GATEWAY_BACKOFF_S) if config["listen"] else None
+        #: Who wants to be told how the gateway's start went.
+        self._listeners: list[Callable[[dict[str, Any]], None]] = []
         sampler = self._renewed("sampler host", "sampler", SAMPLER_BACKOFF_S) if config["sampler"] else None
-        self._others = [other for other in (self._gateway, sampler) if other is not None]
+        self._metrics = self._renewed("metrics server", "metrics", METRICS_BACKOFF_S) if config["metrics"] else None
+        self._others = [other for other in (self._gateway, sampler, self._metrics) if other is not None]
         #: Up to when all must serve; None: all do.
         self._start_deadline: float | None = None
 
@@ -80,6 +83,63 @@ class Servers:
         """The gateway's address; None without one."""
         gateway = self._gateway.child if self._gateway is not None else None
         return gateway.answer.get("address") if gateway is not None else None
+
+    @property
+    def metrics_endpoint(self) -> str | None:
+        """``host:port`` of the metrics; None without them."""
+        metrics = self._metrics.child if self._metrics is not None else None
+        return metrics.answer.get("address") if metrics is not None else None
+
+    def listen(self, address: str, answer: Callable[[dict[str, Any]], None]) -> None:
+        """Start a gateway, if there is none, in a sidecar that serves.
+
+        Parameters
+        ----------
+        address
+            Where, ``tcp://host:port``; not looked at if there is a gateway.
+        answer
+            Called with ``{"listening": {"tcp_address": …}}`` or ``{"error": text}``; maybe later.
+        """
+        if self._start_deadline is not None:
+            answer({"error": "the sidecar is not ready yet"})
+            return
+        self._listeners.append(answer)
+        if self._gateway is None:
+            self._config["listen"] = address
+            self._folder.write_config(self._config)
+            self._gateway = RenewedChild(
+                "gateway",
+                self._config["commands"]["gateway"],
+                self._folder.path,
+                self._loop,
+                self._gateway_serves,
+                self._gateway_failed,
+                GATEWAY_BACKOFF_S,
+            )
+            self._others.append(self._gateway)
+            self._gateway.start()
+        elif self._gateway.serves:
+            self._tell_listeners()
+
+    def _gateway_serves(self) -> None:
+        # Clients know the port that this one took, so the next one takes it again.
+        self._config["listen"] = self.tcp_address
+        self._folder.write_config(self._config)
+        self._tell_listeners()
+
+    def _gateway_failed(self, reason: str) -> None:
+        if self._gateway is not None:
+            logger.error("%s", reason)
+            self._others.remove(self._gateway)
+            self._gateway = None
+        listeners, self._listeners = self._listeners, []
+        for answer in listeners:
+            answer({"error": reason})
+
+    def _tell_listeners(self) -> None:
+        listeners, self._listeners = self._listeners, []
+        for answer in listeners:
+            answer({"listening": {"tcp_address": self.tcp_address}})
 
     def deadline(self) -> float | None:
         """When `check` has something to do, on the clock ``time.monotonic()``; None: never."""
@@ -139,6 +199,11 @@ class Servers:
         self._check_ready()
 
     def _check_ready(self) -> None:
+        endpoint = self.metrics_endpoint
+        if endpoint is not None and self._config["metrics"]["port"] == 0:
+            # Others know the port that this one took, so the next one takes it again.
+            self._config["metrics"]["port"] = int(endpoint.rpartition(":")[2])
+            self._folder.write_config(self._config)
         if self._start_deadline is not None and all(other.serves for other in self._others):
             self._start_deadline = None
             self._became_ready()

@@ -50,6 +50,7 @@ internal sealed record Document(ushort Type, long[] Frames, byte[] Header)
         MessageType.Partitions => PartitionsReply.Read(Header),
         MessageType.Stats => StatsReply.Read(Header),
         MessageType.Tags => TagsReply.Read(Header),
+        MessageType.Metrics => MetricsReply.Read(Header),
         MessageType.SamplerTurn => SamplerTurnReply.Read(Header),
         MessageType.Memory => MemoryReply.Read(Header),
         MessageType.Reserve => ReserveReply.Read(Header),

@@ -227,6 +227,18 @@ found = header({"found": flags})
 counters = st.dictionaries(names, i64, max_size=20)
 meta = header({"meta": st.binary(max_size=40)})
 
+
+def metrics_replies() -> st.SearchStrategy[Any]:
+    count = st.integers(0, 2**63 - 1)
+    operation = st.tuples(st.integers(0, 2**16 - 1), count, count, count, count, numbers("i8", 11)).map(list)
+    partition = st.tuples(
+        names, count, count, st.lists(names, max_size=3), st.dictionaries(names, i64, max_size=3)
+    ).map(list)
+    required = dict.fromkeys(("uptime_ms", "next_index", "free_indexes", "stored_rows"), count)
+    lists = {"operations": st.lists(operation, max_size=3), "partitions": st.lists(partition, max_size=3)}
+    return header(required | lists, {"row_capacity": count})
+
+
 #: Type → headers, or pairs of a header and the lengths of its frames.
 DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     1: header({"client": binary(16), "pid": st.integers(0, 2**31 - 1), "package": names}, {"token_proof": st.binary()}),
@@ -251,6 +263,7 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     23: header({}),
     24: header({}),
     25: counts.flatmap(lambda rows: header({"partition": names, "indexes": numbers("i8", rows)})),
+    26: header({}),
     30: header({"known": st.integers(0, 2**31 - 1)}),
     31: header({"bytes": st.lists(st.integers(1 << 16, 1 << 40), min_size=1, max_size=9).map(i64_bin)}),
     32: header({}, {"leases": u64_bins, "loans": u64_bins, "replies": u64_bins}),
@@ -273,6 +286,7 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     FIRST_REPLY + 23: header({"partitions": st.lists(names, max_size=9)}),
     FIRST_REPLY + 24: counters,
     FIRST_REPLY + 25: header({"tags": st.binary(max_size=20)}),
+    FIRST_REPLY + 26: metrics_replies(),
     FIRST_REPLY + 40: header(
         {"number": st.integers(0, 2**63 - 1), "partition": names, "batch_size": counts, "ready": numbers("i8", 5)},
         {"task": names, "sampling": st.binary(max_size=9)},
