@@ -19,6 +19,7 @@ IMPORTS = {
         "init close get_client kv_put kv_batch_put kv_batch_get kv_batch_get_by_meta kv_list kv_clear async_kv_put "
         "async_kv_batch_put async_kv_batch_get async_kv_batch_get_by_meta async_kv_list async_kv_clear KVBatchMeta BatchMeta "
         "TransferQueueClient BaseSampler GRPOGroupNSampler SequentialSampler RankAwareSampler SeqlenBalancedSampler __version__ "
+        "StreamingDataset StreamingDataLoader StorageKeyNotFoundError LegacyBatchMeta "
         "AsyncTransferQueueClient TransferQueueController SimpleStorageUnit ZMQServerInfo process_zmq_server_info "
         "get_placement_group"
     ),
@@ -35,6 +36,9 @@ IMPORTS = {
     "transfer_queue.sampler.seqlen_balanced_sampler": (
         "SeqlenBalancedSampler karmarkar_karp get_seqlen_balanced_partitions"
     ),
+    "transfer_queue.dataloader": "StreamingDataset StreamingDataLoader",
+    "transfer_queue.dataloader.streaming_dataset": "StreamingDataset default_fetch_batch_fn chunk_batch_fn",
+    "transfer_queue.dataloader.streaming_dataloader": "StreamingDataLoader",
     "transfer_queue.utils.enum_utils": "ExplicitEnum Role ProductionStatus TransferQueueRole",
     "transfer_queue.utils.logging_utils": "get_logger",
     "transfer_queue.utils.common": "get_placement_group limit_pytorch_auto_parallel_threads get_env_bool",
