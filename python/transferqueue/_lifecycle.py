@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from transferqueue import _logging, _session, options
 from transferqueue._alias_check import check_alias
@@ -14,6 +14,17 @@ from transferqueue.errors import NotRunningError, TransferQueueError
 
 if TYPE_CHECKING:
     from transferqueue.client import TransferQueueClient
+
+
+C = TypeVar("C")
+
+
+@overload
+def init(conf: None = None) -> None: ...
+
+
+@overload
+def init(conf: C) -> C: ...
 
 
 def init(conf: Any = None) -> Any:

@@ -25,6 +25,7 @@ from transferqueue.errors import InvalidArgumentError, InvalidTypeError, Storage
 
 if TYPE_CHECKING:
     from tensordict import TensorDict
+    from torch import dtype
 
     from transferqueue._sample_views import SampleViews
 
@@ -214,7 +215,7 @@ class BatchMeta:
         return self._schema
 
     @property
-    def production_status(self) -> np.ndarray[Any, Any]:
+    def production_status(self) -> np.ndarray[Any, np.dtype[np.int8]]:
         """int8 [B]: 1 ready, 0 not. Writable."""
         if self._status is None:
             self._status = np.frombuffer(bytearray(self._map["status"]), np.int8)
@@ -250,15 +251,18 @@ class BatchMeta:
 
         return SampleViews(self)
 
-    def get_dtypes(self, field_name: str) -> Any:
+    def get_dtypes(self, field_name: str) -> dtype | None:
         """Torch's dtype of a field; None for text and objects. KeyError for an unknown field."""
-        return dtype_of(self._entry(field_name)[1])
+        found: dtype | None = dtype_of(self._entry(field_name)[1])
+        return found
 
-    def get_shapes(self, field_name: str) -> Any:
+    def get_shapes(self, field_name: str) -> tuple[int, ...] | list[tuple[int, ...]] | None:
         """Shape of one row of a field, or a list with every row's if it is nested. KeyError for an unknown field."""
         self._entry(field_name)
         schema = self.field_schema[field_name]
-        return schema["per_sample_shapes"] if schema["is_nested"] else schema["shape"]
+        shapes: tuple[int, ...] | list[tuple[int, ...]] | None
+        shapes = schema["per_sample_shapes"] if schema["is_nested"] else schema["shape"]
+        return shapes
 
     def get_row_shape(self, field_name: str, row: int) -> tuple[int, ...] | None:
         """Shape of a field in one row, by its position in the batch; None if it is not known.
@@ -273,8 +277,7 @@ class BatchMeta:
         shapes = self.get_shapes(field_name)
         if not -self.size <= row < self.size:
             raise IndexError(f"row {row}: the batch has {self.size} rows")
-        shape: tuple[int, ...] | None = shapes[row] if isinstance(shapes, list) else shapes
-        return shape
+        return shapes[row] if isinstance(shapes, list) else shapes
 
     def _entry(self, field_name: str) -> list[Any]:
         for entry in self._map["fields"]:

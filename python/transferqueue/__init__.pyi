@@ -1,0 +1,70 @@
+"""The public names and their types, for type checkers; at run time each loads on first use."""
+
+from transferqueue import errors, legacy, meta, sampler
+from transferqueue._kv import (
+    async_kv_batch_get,
+    async_kv_batch_get_by_meta,
+    async_kv_batch_put,
+    async_kv_clear,
+    async_kv_list,
+    async_kv_put,
+    kv_batch_get,
+    kv_batch_get_by_meta,
+    kv_batch_put,
+    kv_clear,
+    kv_list,
+    kv_put,
+)
+from transferqueue._lazy_batch import Batch, batch
+from transferqueue._lifecycle import close, get_client, init
+from transferqueue._loan import Loan, loan
+from transferqueue._version import __version__
+from transferqueue.client import AsyncTransferQueueClient, TransferQueueClient
+from transferqueue.errors import StorageKeyNotFoundError
+from transferqueue.legacy import LegacyBatchMeta
+from transferqueue.meta import BatchMeta, KVBatchMeta
+from transferqueue.sampler import (
+    BaseSampler,
+    GRPOGroupNSampler,
+    RankAwareSampler,
+    SeqlenBalancedSampler,
+    SequentialSampler,
+)
+
+__all__ = [
+    "AsyncTransferQueueClient",
+    "BaseSampler",
+    "Batch",
+    "BatchMeta",
+    "GRPOGroupNSampler",
+    "KVBatchMeta",
+    "LegacyBatchMeta",
+    "Loan",
+    "RankAwareSampler",
+    "SeqlenBalancedSampler",
+    "SequentialSampler",
+    "StorageKeyNotFoundError",
+    "TransferQueueClient",
+    "__version__",
+    "async_kv_batch_get",
+    "async_kv_batch_get_by_meta",
+    "async_kv_batch_put",
+    "async_kv_clear",
+    "async_kv_list",
+    "async_kv_put",
+    "batch",
+    "close",
+    "errors",
+    "get_client",
+    "init",
+    "kv_batch_get",
+    "kv_batch_get_by_meta",
+    "kv_batch_put",
+    "kv_clear",
+    "kv_list",
+    "kv_put",
+    "legacy",
+    "loan",
+    "meta",
+    "sampler",
+]
