@@ -61,7 +61,7 @@ def prose(thing: Any) -> str:
             lines[at] = f"- `{line}`"
         elif line.startswith("    "):
             lines[at] = "  " + line.strip()
-    return "\n".join(lines)
+    return re.sub(r"(^>>> .*\n?(?:^\S.*\n?)*)", r"```pycon\n\1\n```", "\n".join(lines), flags=re.MULTILINE)
 
 
 def members(owner: type) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,6 @@
 """The public names and their types, for type checkers; at run time each loads on first use."""
 
-from transferqueue import errors, legacy, meta, sampler
+from transferqueue import errors, legacy, meta, sampler, streaming
 from transferqueue._kv import (
     async_kv_batch_get,
     async_kv_batch_get_by_meta,
@@ -30,6 +30,7 @@ from transferqueue.sampler import (
     SeqlenBalancedSampler,
     SequentialSampler,
 )
+from transferqueue.streaming import StreamingDataLoader, StreamingDataset
 
 __all__ = [
     "AsyncTransferQueueClient",
@@ -44,6 +45,8 @@ __all__ = [
     "SeqlenBalancedSampler",
     "SequentialSampler",
     "StorageKeyNotFoundError",
+    "StreamingDataLoader",
+    "StreamingDataset",
     "TransferQueueClient",
     "__version__",
     "async_kv_batch_get",
@@ -67,4 +70,5 @@ __all__ = [
     "loan",
     "meta",
     "sampler",
+    "streaming",
 ]

@@ -63,8 +63,11 @@ def loan(
 
     Examples
     --------
-    ``with loan("train", keys, {"x": (torch.float32, (8192,))}) as room: torch.mul(a, b, out=room["x"])`` commits at the end
-    of the block.
+    >>> a, b = torch.full((2, 4), 3.0), torch.full((2, 4), 2.0)
+    >>> with loan("train", ["k1", "k2"], {"x": (torch.float32, (4,))}) as room:
+    ...     _ = torch.mul(a, b, out=room["x"])
+    >>> kv_batch_get("k2", "train")["x"][0]
+    tensor([6., 6., 6., 6.])
     """
     from transferqueue import _tensors
 

@@ -2,6 +2,7 @@
 
 from transfer_queue import client as client
 from transfer_queue import controller as controller
+from transfer_queue import dataloader as dataloader
 from transfer_queue import interface as interface
 from transfer_queue import metadata as metadata
 from transfer_queue import sampler as sampler

@@ -14,6 +14,9 @@ MODULES = {
     f"{PEERS}.interface": OURS,
     f"{PEERS}.client": f"{OURS}.client",
     f"{PEERS}.metadata": f"{OURS}.meta",
+    f"{PEERS}.dataloader": f"{OURS}.streaming",
+    f"{PEERS}.dataloader.streaming_dataloader": f"{OURS}.streaming",
+    f"{PEERS}.dataloader.streaming_dataset": f"{OURS}.streaming",
     f"{PEERS}.sampler": f"{OURS}.sampler",
     **{
         f"{PEERS}.sampler.{name}": f"{OURS}.sampler.{name}"
@@ -27,13 +30,15 @@ MODULES = {
     },
 }
 #: Modules of the peer without one of ours.
-_GONE = tuple(f"{PEERS}.{name}" for name in ("controller", "dataloader", "metrics", "storage", "utils", "bootstrap"))
+_GONE = tuple(f"{PEERS}.{name}" for name in ("controller", "metrics", "storage", "utils", "bootstrap"))
 #: Name of the peer by module -> our module.
 _MOVED = {
     **{f"{PEERS}.metadata.{name}": _LEGACY for name in ("FieldMeta", "SampleMeta")},
     f"{PEERS}.metadata.extract_field_schema": f"{OURS}.meta",
     f"{PEERS}.utils.enum_utils.ProductionStatus": _LEGACY,
 }
+#: Ours have all public names of their twins.
+_WHOLE = (f"{OURS}.sampler", f"{OURS}.streaming")
 _ALSO_AT_THE_ROOT = ("client", "interface", "metadata", "sampler", "dataloader")
 _BOOTSTRAP = "init(conf) starts controller and storage, get_client() gives the client"
 _ADVICE = {
@@ -69,8 +74,8 @@ def new_name(module: str, name: str) -> str | None:
     part = module.removeprefix(f"{PEERS}").lstrip(".").partition(".")[0]
     if name in transferqueue.__all__ and (not part or part in _ALSO_AT_THE_ROOT):
         return OURS
-    home = MODULES.get(module)
-    return home if home is not None and home.startswith(f"{OURS}.sampler") and not name.startswith("_") else None
+    home = MODULES.get(module, "")
+    return home if home.startswith(_WHOLE) and not name.startswith("_") else None
 
 
 def new_path(path: str) -> str | None:

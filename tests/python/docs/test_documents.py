@@ -48,6 +48,22 @@ def test_a_document_runs_from_top_to_bottom(path: Path) -> None:
     run("\n".join(python_blocks(path)))
 
 
+def test_no_other_code_of_the_readme_is_left_out() -> None:
+    assert len(python_blocks(ROOT / "README.md")) == 1
+
+
+def test_only_code_for_the_peer_is_shown_without_being_run() -> None:
+    fences = {
+        path.name: re.findall(r"^```(\w+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    }
+    others = {(name, fence) for name, found in fences.items() for fence in found if fence.startswith("py")}
+    assert others - {(path.name, "python") for path in [ROOT / "README.md", *DOCUMENTS]} == {
+        ("api.md", "pycon"),  # docstrings: test_docstrings.py
+        ("migration.md", "py"),  # rows as the peer had them
+    }
+
+
 def test_every_link_inside_the_repository_leads_somewhere() -> None:
     broken = []
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
