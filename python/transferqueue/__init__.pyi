@@ -16,7 +16,7 @@ from transferqueue._kv import (
     kv_put,
 )
 from transferqueue._lazy_batch import Batch, batch
-from transferqueue._lifecycle import close, get_client, init
+from transferqueue._lifecycle import close, get_client, get_metrics_endpoint, init
 from transferqueue._loan import Loan, loan
 from transferqueue._version import __version__
 from transferqueue.client import AsyncTransferQueueClient, TransferQueueClient
@@ -59,6 +59,7 @@ __all__ = [
     "close",
     "errors",
     "get_client",
+    "get_metrics_endpoint",
     "init",
     "kv_batch_get",
     "kv_batch_get_by_meta",
