@@ -5,12 +5,10 @@ There is one sidecar, and ``init`` starts it. A controller made here is that of 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import sys
 from typing import Any
 
-from transferqueue import _lifecycle, _session
+from transferqueue import _lifecycle, _ray_job, _session
 from transferqueue._arguments import require_number
 from transferqueue._enums import Role
 from transferqueue._server_info import ZMQServerInfo
@@ -86,12 +84,12 @@ def find_controller(conf: Any = None) -> Any:
 
 
 def _find_actor() -> Any:
-    ray = sys.modules.get("ray")
-    if ray is None or not ray.is_initialized():
+    ray = _ray_job.find_ray()
+    if ray is None:
         return None
-    with contextlib.suppress(ValueError):
-        return ray.get_actor("TransferQueueController", namespace="transfer_queue")
-    return None
+    # A second job's actor has the job in its name.
+    own_name = f"{_ray_job.ACTOR_NAME}-{ray.get_runtime_context().get_job_id()}"
+    return _ray_job.look_up(ray, own_name) or _ray_job.look_up(ray, _ray_job.ACTOR_NAME)
 
 
 class SimpleStorageUnit:
