@@ -11,7 +11,7 @@ from typing import Any
 
 from transferqueue._version import __version__
 
-#: Which module has which public name.
+#: Which module has which public name; type checkers read __init__.pyi, which has the same names.
 _HOMES = {
     "init": "_lifecycle",
     "close": "_lifecycle",

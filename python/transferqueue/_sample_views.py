@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
+from transferqueue._legacy_samples import ProductionStatus
+
 if TYPE_CHECKING:
     from transferqueue.meta import BatchMeta
 
@@ -45,9 +47,30 @@ class View(Mapping[str, Any]):
 
 
 class SampleView(View):
-    """One row: global_index, partition_id, production_status, is_ready, batch_index, custom_meta, fields."""
+    """One row: global_index, partition_id, production_status, is_ready, batch_index, custom_meta, fields.
+
+    What code for the old rows (`SampleMeta`) asks of one, it answers too.
+    """
 
     __slots__ = ()
+
+    @property
+    def field_names(self) -> list[str]:
+        """Names of the fields, sorted."""
+        return list(self.fields)
+
+    def get_field_by_name(self, name: str) -> View | None:
+        """One cell, or None."""
+        found: View | None = self.fields.get(name)
+        return found
+
+    def has_field(self, name: str) -> bool:
+        """Whether the row has a field."""
+        return name in self.fields
+
+    def is_field_ready(self, name: str) -> bool:
+        """Whether a cell is there; False for an unknown field."""
+        return name in self.fields and bool(self.is_ready)
 
 
 class SampleViews(Sequence[SampleView]):
@@ -102,4 +125,5 @@ def _field_view(name: str, entry: dict[str, Any], row: int, status: int) -> View
     shapes = entry["per_sample_shapes"]
     own = {key: value for key, value in entry.items() if key != "per_sample_shapes"}
     shape = entry["shape"] if shapes is None else shapes[row]
-    return View({**own, "name": name, "shape": shape, "production_status": status})
+    ready = ProductionStatus.of(status)
+    return View({**own, "name": name, "shape": shape, "production_status": ready, "is_ready": status == 1})

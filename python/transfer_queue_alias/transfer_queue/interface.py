@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import transferqueue
 from transferqueue import _handles, _session
@@ -53,11 +53,6 @@ class _Interface(ModuleType):
         value = getattr(transferqueue, name)
         setattr(self, name, value)
         return value
-
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
 
 
 __all__ = [name for name in transferqueue.__all__ if name[0].islower()]

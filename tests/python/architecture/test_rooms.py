@@ -34,7 +34,7 @@ ROOMS = (
         "_tensors",
         "_arena",
     ),
-    ("meta", "_kv_batch_meta", "_sample_views"),
+    ("meta", "_kv_batch_meta", "_legacy_samples", "_sample_views"),
     ("_operations",),
     ("_listings",),
     ("client",),
@@ -47,7 +47,7 @@ ROOMS = (
     ("_ray_job",),
     ("_session",),
     ("_server_info",),
-    ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_row_reads", "_legacy_samples", "legacy", "streaming", "server"),
+    ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_row_reads", "legacy", "streaming", "server"),
     ("_handles",),
     ("__init__",),
     ("demo", "bench", "migrate", "cli"),  # users of the package like everybody

@@ -259,6 +259,21 @@ def test_rows_can_not_be_changed() -> None:
         row.nothing  # noqa: B018
 
 
+def test_a_row_answers_what_code_for_the_old_rows_asks() -> None:
+    from transferqueue.legacy import ProductionStatus
+
+    meta = BatchMeta([7, 3], ["p", "p"], {"x": {"dtype": torch.int8, "shape": (2,)}, "a": {}}, [1, 0])
+    first, second = meta.samples
+    assert first.field_names == ["a", "x"]
+    assert (first.has_field("x"), first.has_field("z")) == (True, False)
+    assert [first.is_field_ready("x"), first.is_field_ready("z"), second.is_field_ready("x")] == [True, False, False]
+    assert first.get_field_by_name("x").shape == (2,)
+    assert first.get_field_by_name("z") is None
+    assert first.fields["x"].production_status == ProductionStatus.READY_FOR_CONSUME
+    assert int(second.fields["x"].production_status) == 0
+    assert [row.fields["x"].is_ready for row in meta.samples] == [True, False]
+
+
 def test_a_batch_is_indexed_by_int_or_slice() -> None:
     meta = make()
     with pytest.raises(IndexError):
