@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+
 import transferqueue
 from transferqueue.migrate.reading import OURS, PEERS
 
@@ -75,7 +78,15 @@ def new_name(module: str, name: str) -> str | None:
     if name in transferqueue.__all__ and (not part or part in _ALSO_AT_THE_ROOT):
         return OURS
     home = MODULES.get(module, "")
-    return home if home.startswith(_WHOLE) and not name.startswith("_") else None
+    return home if home.startswith(_WHOLE) and not name.startswith("_") else _twin_of(part, name)
+
+
+def _twin_of(part: str, name: str) -> str | None:
+    """Our module that is called as the peer's, or as the package that has it, where it gives out the name."""
+    path = f"{OURS}.{part}"
+    if not part.isidentifier() or importlib.util.find_spec(path) is None:
+        return None
+    return path if name in getattr(importlib.import_module(path), "__all__", ()) else None
 
 
 def new_path(path: str) -> str | None:

@@ -48,6 +48,12 @@ def test_a_name_of_the_alias_is_rewritten_to_the_same_object(module: str, name: 
     assert getattr(importlib.import_module(home), name) is theirs
 
 
+def test_a_module_of_the_same_name_is_looked_into() -> None:
+    assert homes.new_name("transfer_queue.meta.anywhere", "extract_field_schema") == "transferqueue.meta"
+    assert homes.new_name("transfer_queue.meta.anywhere", "_positions") is None
+    assert homes.new_name("transfer_queue.no_such_module", "BatchMeta") is None
+
+
 def test_paths_are_followed_to_attributes() -> None:
     assert homes.new_path("transfer_queue") == "transferqueue"
     assert homes.new_path("transfer_queue.metadata.BatchMeta.concat") == "transferqueue.BatchMeta.concat"
