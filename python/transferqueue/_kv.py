@@ -7,7 +7,7 @@ NotRunningError, which says how to start one. The ``async_`` functions are the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from transferqueue import _operations, _session
 from transferqueue._operations import Operation
@@ -79,11 +79,31 @@ def _put_operation(
     return _operations.kv_put(keys, partition_id, packed, tags)
 
 
+def _row_columns(fields: Any) -> Any:
+    if not isinstance(fields, dict):
+        return _checked(fields, 1, "dict or TensorDict")
+    return {name: _as_column(name, value) for name, value in fields.items()}
+
+
+def _stored_put(
+    keys: list[str], partition_id: str, columns: Any, tags: Sequence[Mapping[str, Any]] | None, parser: Parser | None
+) -> Operation[KVBatchMeta]:
+    """A put to a user's store."""
+    from transferqueue.storage.stored import KeyedRows, StoredPut
+
+    _operations.check_name(partition_id, "partition_id")
+    _operations.packed_keys(keys)
+    put = StoredPut(_operations.parsed_fields(columns, parser), len(keys), KeyedRows(keys, partition_id, tags))
+    return cast("Operation[KVBatchMeta]", put)
+
+
 def _single_put(
     key: str, partition_id: str, fields: Any, tag: Mapping[str, Any] | None, parser: Parser | None
 ) -> Operation[KVBatchMeta]:
     if not isinstance(key, str):
         raise InvalidTypeError(f"key: {key!r} is a {type(key).__name__}; a key is a str")
+    if fields is not None and _session.client().storage_manager is not None:
+        return _stored_put([key], partition_id, _row_columns(fields), None if tag is None else [tag], parser)
     packed = _packed_row(fields, parser, _session.client().allow_pickle)
     return _put_operation([key], partition_id, packed, None if tag is None else [tag])
 
@@ -99,6 +119,8 @@ def _batch_put(
     packed = None
     if fields is not None:
         columns = _checked(fields, len(rows), "a TensorDict")
+        if _session.client().storage_manager is not None:
+            return _stored_put(rows, partition_id, columns, tags, parser)
         packed = _packed(columns, len(rows), parser, _session.client().allow_pickle)
     return _put_operation(rows, partition_id, packed, tags)
 

@@ -72,6 +72,8 @@ class Operation(Generic[T]):
         The payload: each stretch of memory.
     keep : object
         Owner of the payload's memory; must live until the reply has come.
+    layout : str
+        Of a GET: what its columns become.
     """
 
     type: MessageType
@@ -79,6 +81,7 @@ class Operation(Generic[T]):
     read: Callable[[ReplyMessage], T]
     frames: Segments = ()
     keep: object = field(default=None, repr=False)
+    layout: str = "jagged"
 
 
 def _ignore(_: ReplyMessage) -> None:
@@ -292,10 +295,11 @@ def kv_get(
     """Read columns of rows named by keys, in the order of the keys; unknown keys are dropped."""
     check_name(partition_id, "partition_id")
     header = pack_header(partition=partition_id, keys=packed_keys(keys), fields=select_fields, strict=False)
-    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
+    return Operation(MessageType.GET, header, reader_of_columns(layout, copy, allow_pickle), layout=layout)
 
 
-def _reader_of_columns(layout: str, copy: bool | None, allow_pickle: bool) -> Callable[[ReplyMessage], TensorDict]:
+def reader_of_columns(layout: str, copy: bool | None, allow_pickle: bool) -> Callable[[ReplyMessage], TensorDict]:
+    """What makes a TensorDict of the reply to a GET."""
     if layout not in ("jagged", "dense"):
         raise InvalidArgumentError(f"layout: {layout!r} is neither 'jagged' nor 'dense'")
 
@@ -391,7 +395,7 @@ def get(
     """Read columns of the rows of `meta`, in its order; default the fields that it names."""
     meta = columnar(meta)
     header = pack_header(**_rows_of(meta), fields=meta.field_names if fields is None else fields, strict=True)
-    return Operation(MessageType.GET, header, _reader_of_columns(layout, copy, allow_pickle))
+    return Operation(MessageType.GET, header, reader_of_columns(layout, copy, allow_pickle), layout=layout)
 
 
 def get_meta(
@@ -424,6 +428,11 @@ def get_meta(
         wait_ms=_wait_ms(wait_s),
     )
     return Operation(MessageType.META, header, _read_meta)
+
+
+def all_of(partition_id: str) -> Operation[BatchMeta]:
+    """All rows of a partition, with all fields that it has."""
+    return Operation(MessageType.META, pack_header(partition=partition_id, mode="force_fetch"), _read_meta)
 
 
 def _packed_sampling(sampling_config: Mapping[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transferqueue import _ray_job, _runtime, _starter, _variables
+from transferqueue._backends import ChosenBackend
 from transferqueue._job_folder import JobFolder
 from transferqueue._meeting import ADDRESS_VARIABLE, OWNER, find_address, find_job
 from transferqueue._starter import Meeting
@@ -89,13 +90,22 @@ class Session:
                 from transferqueue.client import TransferQueueClient
 
                 self._connection = self.connect()
-                self._client = TransferQueueClient(
+                client = TransferQueueClient(
                     self._connection,
                     timeout_s=self.options.sidecar.timeout_s,
                     fetch_timeout_s=self.options.sidecar.fetch_timeout_s,
                     allow_pickle=self.allow_pickle,
                 )
+                if self.backend is not None:
+                    client.use_store(self.backend)
+                self._client = client
             return self._client
+
+    @property
+    def backend(self) -> ChosenBackend | None:
+        """The user's store that the sidecar was started with; None: it holds the columns itself."""
+        told = self.ready.get("backend") if self.ready else None
+        return ChosenBackend(told["name"], told["config"]) if told else (None if self.ready else self.options.backend)
 
     def connect(self) -> Connection:
         """Open a connection of its own to the core; the caller closes it."""
@@ -130,6 +140,7 @@ class Session:
         if meeting is None or meeting.keeper is None:
             return
         meeting.attachment.end()
+        _starter.stop_backend()
         if not meeting.keeper.wait():
             logger.warning("the keeper in %s did not end by itself: killed", meeting.folder.path)
             remove_after_kill(meeting.folder)
@@ -154,7 +165,9 @@ class Session:
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
-        self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client._close_store()
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()

@@ -214,6 +214,7 @@ def describe(folder: JobFolder, job: Job, options: Options) -> dict[str, Any]:
         "listen": sidecar.listen,
         "start_timeout_s": sidecar.start_timeout_s,
         "allow_pickle": sidecar.allow_pickle,
+        "backend": _described_backend(options),
         "commands": COMMANDS,
         "sampler": None if controller.own_sampler is None else _chosen_sampler.pack_sampler(controller.own_sampler),
         "metrics": describe_metrics(options.metrics),
@@ -256,6 +257,22 @@ def describe_metrics(metrics: MetricsOptions) -> dict[str, Any] | None:
             "token that Prometheus sends (authorization: credentials: …), or take 127.0.0.1, the default"
         )
     return {"host": metrics.host, "port": metrics.port}
+
+
+def _described_backend(options: Options) -> dict[str, Any] | None:
+    """What all processes are told of a user's store; what it needs is started first."""
+    if options.backend is None:
+        return None
+    from transferqueue.storage import bootstrap
+
+    return {"name": options.backend.name, "config": bootstrap.start(options.backend)}
+
+
+def stop_backend() -> None:
+    """End what this process has started for a user's store."""
+    bootstrap = sys.modules.get("transferqueue.storage.bootstrap")
+    if bootstrap is not None:
+        bootstrap.stop()
 
 
 def log_path(folder: JobFolder, options: Options) -> Path:

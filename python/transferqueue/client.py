@@ -6,13 +6,14 @@ in any thread and on any event loop, also on a new loop for each call.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from transferqueue import _operations
+from transferqueue import _backends, _operations
 from transferqueue._listings import Listings
 from transferqueue._operations import Operation
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
@@ -70,6 +71,7 @@ def _put_operation(
     partition_id: str | None,
     data_parser: Callable[[Any], Any] | None,
     allow_pickle: bool,
+    is_stored: bool,
 ) -> Operation[BatchMeta]:
     from tensordict import TensorDictBase
 
@@ -80,6 +82,8 @@ def _put_operation(
         if partition_id is None:
             raise InvalidArgumentError("put: neither metadata nor partition_id given; name the rows or the partition")
         columns = _operations.parsed_fields(data, data_parser)
+        if is_stored:
+            return _stored_put(columns, rows, _operations.check_name(partition_id, "partition_id"))
         return _operations.insert(columns, partition_id, rows, allow_pickle=allow_pickle)
     metadata = _operations.check_meta(metadata, "put")
     if metadata.size == 0:
@@ -88,7 +92,18 @@ def _put_operation(
         )
     if rows != metadata.size:
         raise InvalidArgumentError(f"put: data has {rows} rows and metadata {metadata.size}; give as many")
-    return _operations.put(_operations.parsed_fields(data, data_parser), metadata, allow_pickle=allow_pickle)
+    columns = _operations.parsed_fields(data, data_parser)
+    if is_stored:
+        return _stored_put(columns, rows, metadata)
+    return _operations.put(columns, metadata, allow_pickle=allow_pickle)
+
+
+def _stored_put(columns: Any, rows: int, target: BatchMeta | str) -> Operation[BatchMeta]:
+    """A put to a user's store: into rows that there are, or new ones of a partition."""
+    from transferqueue.storage.stored import NewRows, StoredPut
+
+    put = StoredPut(columns, rows, NewRows(target) if isinstance(target, str) else target)
+    return cast("Operation[BatchMeta]", put)
 
 
 def _meta_operation(
@@ -127,8 +142,8 @@ class AsyncTransferQueueClient:
         The name.
     allow_pickle : bool
         As given.
-    storage_manager : object
-        None: the rows are where `controller_info` says.
+    storage_manager : StorageManager
+        Of the user's store that the queue was started with; None: the columns are where `controller_info` says.
 
     Raises
     ------
@@ -162,6 +177,7 @@ class AsyncTransferQueueClient:
         self._fetch_timeout_s = fetch_timeout_s
         self.allow_pickle = allow_pickle
         self.storage_manager: Any = None
+        self._store_loop: Any = None
         self._listings = Listings()
 
     @property
@@ -175,31 +191,65 @@ class AsyncTransferQueueClient:
                 self._opened = self._controller.connect()
             return self._opened
 
-    def initialize_storage_manager(self, manager_type: str, config: Any = None) -> None:  # noqa: ARG002
-        """Do nothing: the rows are in the sidecar, which `controller_info` names. For code that was written for the peer.
+    def initialize_storage_manager(self, manager_type: str, config: Any = None) -> None:
+        """Let the columns be in a registered store. For the peer's own names nothing is done: the rows are in the sidecar.
 
         Parameters
         ----------
-        manager_type : {"AsyncSimpleStorageManager", "SimpleStorage"}
-            For the names of the peer's other managers a warning says that rows are in the sidecar all the same.
+        manager_type : str
+            The name under which a manager or a key-value client was registered. ``AsyncSimpleStorageManager`` and
+            ``SimpleStorage`` are the sidecar; for the names of the peer's other managers a warning says that it is that all
+            the same.
         config : dict, optional
-            Not read.
+            What the store's classes are made with.
 
         Raises
         ------
         AssertionError
             No manager has this name.
         """
+        if _backends.is_registered(manager_type):
+            self._use_store(manager_type, dict(config or {}))
+            return
         if manager_type not in STORAGE_MANAGERS:
             raise _UnknownManagerError(
-                f"initialize_storage_manager: {manager_type!r} is none of {', '.join(STORAGE_MANAGERS)}"
+                f"initialize_storage_manager: {manager_type!r} is none of {', '.join(STORAGE_MANAGERS)}, and not registered in "
+                "this process; import the module that registers it"
             )
         if "Simple" not in manager_type:
             logger.warning(
                 "initialize_storage_manager: %r is not served here; rows are held by the sidecar", manager_type
             )
 
+    def use_store(self, backend: _backends.ChosenBackend) -> None:
+        """Let the columns be in the store that the queue was started with; AssertionError if this process has not registered it."""
+        self._use_store(backend.name, dict(backend.config))
+
+    def _use_store(self, name: str, config: dict[str, Any]) -> None:
+        from transferqueue.storage import StorageManagerFactory
+        from transferqueue.storage.loop import StoreLoop
+
+        self._store_loop = StoreLoop()
+        self.storage_manager = StorageManagerFactory.create(name, self._controller, config)
+
+    @property
+    def _is_stored(self) -> bool:
+        """Whether the columns lie in a user's store."""
+        return self.storage_manager is not None
+
+    def _call(self, operation: Operation[T], timeout_s: float | None = None) -> T:
+        """Ask the core."""
+        wait = self._timeout_s if timeout_s is None else timeout_s
+        return operation.read(self._connection.call(operation.type, operation.header, operation.frames, wait))
+
+    def _run_stored(self, operation: Operation[T], timeout_s: float | None) -> T:
+        from transferqueue.storage import stored
+
+        return cast("T", stored.run(self, operation, timeout_s))
+
     async def _send_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
+        if self._is_stored:
+            return await asyncio.to_thread(self._run_stored, operation, timeout_s)
         wait = self._timeout_s if timeout_s is None else timeout_s
         reply = await self._connection.acall(operation.type, operation.header, operation.frames, wait, operation.keep)
         return operation.read(reply)
@@ -215,7 +265,8 @@ class AsyncTransferQueueClient:
     ) -> BatchMeta:
         """Like `TransferQueueClient.put`."""
         made = await _operations.make_async(
-            lambda: _put_operation(data, metadata, partition_id, data_parser, self.allow_pickle), data_parser
+            lambda: _put_operation(data, metadata, partition_id, data_parser, self.allow_pickle, self._is_stored),
+            data_parser,
         )
         return await self._send_async(made, timeout_s)
 
@@ -326,17 +377,28 @@ class AsyncTransferQueueClient:
         return await self._send_async(_operations.stats(), timeout_s)
 
     def close(self) -> None:
-        """Close the connection to the core; a second call does nothing."""
+        """Close the connection to the core, and the storage manager; a second call does nothing."""
+        self._close_store()
         if self._opened is not None:
             self._opened.close()
+
+    def _close_store(self) -> None:
+        manager, loop = self.storage_manager, self._store_loop
+        if manager is None or loop is None:
+            return
+        self._store_loop = None  # the manager stays: columns must not come to lie elsewhere
+        try:
+            loop.run(manager.close)
+        except Exception:
+            logger.exception("storage manager: %s.close failed", type(manager).__name__)
+        loop.close()
 
 
 class TransferQueueClient(AsyncTransferQueueClient):
     """The operations as plain calls, beside the coroutines; made by ``init`` and handed out by ``get_client``."""
 
     def _send(self, operation: Operation[T], timeout_s: float | None = None) -> T:
-        wait = self._timeout_s if timeout_s is None else timeout_s
-        return operation.read(self._connection.call(operation.type, operation.header, operation.frames, wait))
+        return self._run_stored(operation, timeout_s) if self._is_stored else self._call(operation, timeout_s)
 
     def _reserve(self, lengths: list[int], timeout_s: float | None = None) -> list[Frame]:
         """Room in shared memory, a frame for each length; none where it isn't shared with the core."""
@@ -384,7 +446,8 @@ class TransferQueueClient(AsyncTransferQueueClient):
         StorageFullError
             No room; nothing was written.
         """
-        return self._send(_put_operation(data, metadata, partition_id, data_parser, self.allow_pickle), timeout_s)
+        operation = _put_operation(data, metadata, partition_id, data_parser, self.allow_pickle, self._is_stored)
+        return self._send(operation, timeout_s)
 
     def get_meta(
         self,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from transferqueue._arguments import LARGEST
+from transferqueue._backends import ChosenBackend, choose_backend, is_registered
 from transferqueue._chosen_sampler import ChosenSampler, choose_sampler
 from transferqueue._variables import PRE_ALLOCATED_ROWS, read_seconds, read_whole_number
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
@@ -254,12 +255,15 @@ class Options:
     ----------
     controller, storage, metrics, sidecar
         The sections; each defaults to its defaults.
+    backend
+        The user's store that ``backend.storage_backend`` names; None, the default: the sidecar holds the columns.
     pre_allocated_rows
         Rows that every new partition reserves, >= 0; default 1.
     """
 
     controller: ControllerOptions = field(default_factory=ControllerOptions)
     storage: StorageOptions = field(default_factory=StorageOptions)
+    backend: ChosenBackend | None = None
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     sidecar: SidecarOptions = field(default_factory=SidecarOptions)
     pre_allocated_rows: int = 1
@@ -302,6 +306,7 @@ class Options:
         return cls(
             controller=controller,
             storage=read_section(StorageOptions, "backend.SimpleStorage", backend.get("SimpleStorage")),
+            backend=choose_backend(backend),
             metrics=read_section(MetricsOptions, "metrics", conf.get("metrics")),
             sidecar=sidecar,
             pre_allocated_rows=read_pre_allocated_rows(sidecar, environment),
@@ -488,5 +493,5 @@ def read_pre_allocated_rows(sidecar: SidecarOptions, environment: Mapping[str, s
 def warn_of_other_backend(backend: Mapping[str, Any]) -> None:
     """Say that a backend of the peer's is not used."""
     name = backend.get("storage_backend") or "SimpleStorage"
-    if name != "SimpleStorage":
+    if name != "SimpleStorage" and not is_registered(str(name)):
         logger.warning("backend.storage_backend: %r is not served here; rows are held by the sidecar itself", name)

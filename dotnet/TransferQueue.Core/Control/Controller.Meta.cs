@@ -27,12 +27,14 @@ internal sealed partial class Controller
 
     /// <summary>The batch of all rows of a partition, ready or not, consumed or not, in ascending order of their indexes.</summary>
     /// <param name="name">The partition; an unknown one gives an empty batch.</param>
-    /// <param name="fields">The fields; a row is ready if it has all of those that the partition knows, and there is one.</param>
+    /// <param name="fields">The fields, default: all that the partition knows; a row is ready if it has all of those that the partition knows, and there is one.</param>
     public BatchMeta ForceFetch(string name, ImmutableArray<string> fields)
     {
         if (Find(name) is not { } partition)
             return BatchMeta.Empty;
         FoundRows rows = new(partition, partition.SlotsByIndex(), 0);
+        if (fields.IsDefault)
+            fields = [.. partition.Fields.Select(field => field.Name)];
         string[] known = [.. Sorted(fields).Where(field => partition.Field(field) is not null)];
         var status = new sbyte[rows.Slots.Length];
         for (int i = 0; i < status.Length; i++)

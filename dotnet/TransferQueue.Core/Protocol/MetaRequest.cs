@@ -5,7 +5,7 @@ namespace TransferQueue.Protocol;
 
 /// <summary>META: a batch to read (fetch, force_fetch) or to fill (insert).</summary>
 /// <param name="Partition">Whose rows.</param>
-/// <param name="Fields">The batch's fields.</param>
+/// <param name="Fields">The batch's fields; default, in a force_fetch: all that the partition has.</param>
 /// <param name="BatchSize">Rows wanted, or null.</param>
 /// <param name="Mode">What to do.</param>
 /// <param name="Task">The consuming task, or null.</param>
@@ -56,8 +56,10 @@ internal sealed record MetaRequest(
                     break;
             }
         }
+        if (mode != MetaMode.ForceFetch)
+            fields = reader.Required(fields, "fields");
         return new MetaRequest(
-            reader.Required(partition, "partition"), reader.Required(fields, "fields"), batchSize, reader.Required(mode, "mode"), task, sampling, wait);
+            reader.Required(partition, "partition"), fields, batchSize, reader.Required(mode, "mode"), task, sampling, wait);
     }
 
     /// <inheritdoc/>

@@ -180,6 +180,7 @@ class Keeper:
             "keeper_pid": os.getpid(),
             "core_pid": pids["core"],
             "allow_pickle": self._config["allow_pickle"],
+            "backend": self._config.get("backend"),
         }
         self._answer_waiting()
 

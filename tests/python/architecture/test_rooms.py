@@ -25,6 +25,7 @@ ROOMS = (
     ("_core",),
     (
         "options",
+        "_backends",
         "sampler",
         "_chosen_sampler",
         "_tags",
@@ -37,6 +38,7 @@ ROOMS = (
     ("meta", "_kv_batch_meta", "_legacy_samples", "_sample_views"),
     ("_operations",),
     ("_listings",),
+    ("storage",),
     ("client",),
     ("_job_folder",),
     ("_meeting",),

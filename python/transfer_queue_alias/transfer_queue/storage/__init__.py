@@ -1,5 +1,21 @@
-"""The peer's storage units, under its path."""
+"""Storage units, and stores of users' own, under the peer's path."""
 
 from transferqueue._handles import SimpleStorageUnit
+from transferqueue.storage import (
+    KVStorageManager,
+    StorageBootstrapProvider,
+    StorageClientFactory,
+    StorageKVClient,
+    StorageManager,
+    StorageManagerFactory,
+)
 
-__all__ = ["SimpleStorageUnit"]
+__all__ = [
+    "KVStorageManager",
+    "SimpleStorageUnit",
+    "StorageBootstrapProvider",
+    "StorageClientFactory",
+    "StorageKVClient",
+    "StorageManager",
+    "StorageManagerFactory",
+]

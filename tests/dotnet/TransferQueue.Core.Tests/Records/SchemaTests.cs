@@ -84,6 +84,7 @@ public sealed class SchemaTests : IDisposable
         Assert.Equal([3, 1, -1], Assert.Single(meta.Fields).Sizes);
         Assert.Equal([0, 1, 0], _queue.Controller.ForceFetch("p", ["x", "s"]).ProductionStatus.Select(status => (int)status));
         Assert.Equal(0, _queue.Controller.ForceFetch("nowhere", ["x"]).Size);
+        Assert.Equal(["s", "x"], _queue.Controller.ForceFetch("p", default).Fields.Select(field => field.Name));
     }
 
     [Fact]

@@ -1,0 +1,3 @@
+"""Fixtures of these tests."""
+
+from queue_fixtures import partition  # noqa: F401
