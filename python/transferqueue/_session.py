@@ -97,7 +97,7 @@ class Session:
                     allow_pickle=self.allow_pickle,
                 )
                 if self.backend is not None:
-                    client.use_store(self.backend)
+                    client._use_store(self.backend.name, self.backend.config)
                 self._client = client
             return self._client
 

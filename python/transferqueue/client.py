@@ -6,7 +6,6 @@ in any thread and on any event loop, also on a new loop for each call.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -209,7 +208,7 @@ class AsyncTransferQueueClient:
             No manager has this name.
         """
         if _backends.is_registered(manager_type):
-            self._use_store(manager_type, dict(config or {}))
+            self._use_store(manager_type, config or {})
             return
         if manager_type not in STORAGE_MANAGERS:
             raise _UnknownManagerError(
@@ -221,11 +220,8 @@ class AsyncTransferQueueClient:
                 "initialize_storage_manager: %r is not served here; rows are held by the sidecar", manager_type
             )
 
-    def use_store(self, backend: _backends.ChosenBackend) -> None:
-        """Let the columns be in the store that the queue was started with; AssertionError if this process has not registered it."""
-        self._use_store(backend.name, dict(backend.config))
-
-    def _use_store(self, name: str, config: dict[str, Any]) -> None:
+    def _use_store(self, name: str, config: Mapping[str, Any]) -> None:
+        """Let the columns be in a store; AssertionError if this process has not registered it."""
         from transferqueue.storage import StorageManagerFactory
         from transferqueue.storage.loop import StoreLoop
 
@@ -248,8 +244,14 @@ class AsyncTransferQueueClient:
         return cast("T", stored.run(self, operation, timeout_s))
 
     async def _send_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
-        if self._is_stored:
-            return await asyncio.to_thread(self._run_stored, operation, timeout_s)
+        if not self._is_stored:
+            return await self._call_async(operation, timeout_s)
+        from transferqueue.storage import stored
+
+        return cast("T", await stored.run_async(self, operation, timeout_s))
+
+    async def _call_async(self, operation: Operation[T], timeout_s: float | None = None) -> T:
+        """Ask the core."""
         wait = self._timeout_s if timeout_s is None else timeout_s
         reply = await self._connection.acall(operation.type, operation.header, operation.frames, wait, operation.keep)
         return operation.read(reply)

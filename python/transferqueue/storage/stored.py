@@ -7,6 +7,7 @@ goes to the store first, so that no index is given out anew whose values are sti
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,6 +34,9 @@ class Caller(Protocol):
     _store_loop: StoreLoop
 
     def _call(self, operation: Operation[Any], timeout_s: float | None) -> Any:
+        """Ask the core."""
+
+    async def _call_async(self, operation: Operation[Any], timeout_s: float | None) -> Any:
         """Ask the core."""
 
 
@@ -86,6 +90,14 @@ def run(client: Caller, operation: Operation[Any] | StoredPut, timeout_s: float 
             "put: these columns lie in the sidecar's memory already, but a storage backend is set; a loan needs SimpleStorage"
         )
     return client._call(operation, timeout_s)
+
+
+async def run_async(client: Caller, operation: Operation[Any] | StoredPut, timeout_s: float | None) -> Any:
+    """Carry out an operation in a thread; a fetch waits for its rows outside of one, or waiting fetches would keep out the puts."""
+    if not isinstance(operation, StoredPut) and operation.type == MessageType.META:
+        meta = await client._call_async(operation, timeout_s)
+        return await asyncio.to_thread(_described, client, meta, timeout_s)
+    return await asyncio.to_thread(run, client, operation, timeout_s)
 
 
 # ---- put -------------------------------------------------------------------------------------------------------------
@@ -193,7 +205,14 @@ def _with_cells(meta: BatchMeta, cells: dict[str, list[Cell]]) -> BatchMeta:
 def _read_cells(client: Caller, operation: Operation[Any], timeout_s: float | None) -> dict[str, list[Cell]]:
     read = _operations.reader_of_columns("jagged", None, client.allow_pickle)
     fetched = client._call(replace(operation, read=read), timeout_s)
-    return {str(name): rows_of(column) for name, column in fetched.items()}
+    cells = {str(name): rows_of(column) for name, column in fetched.items()}
+    for name, column in cells.items():
+        if not all(isinstance(cell, dict) and cell.keys() >= {"row", "dtype", "shape", "meta"} for cell in column):
+            raise InvalidArgumentError(
+                f"field {name!r}: some of its values lie in the sidecar, put by a client that does not use the storage backend; a client "
+                "made by hand needs initialize_storage_manager"
+            )
+    return cells
 
 
 def _view(cells: dict[str, list[Cell]], partition_ids: Sequence[str]) -> BatchMeta:

@@ -209,6 +209,30 @@ def test_many_threads_and_loops_at_once(tq, names, partition):
     assert got[:, 0].tolist() == [number * 10 + i for number in range(4) for i in range(5)]
 
 
+def test_fetches_that_wait_keep_out_no_put(tq, names, partition):
+    client = tq.get_client()
+
+    async def all_at_once() -> list:
+        waits = [
+            asyncio.ensure_future(client.async_get_meta(["x"], 1, partition, task_name=f"task {number}", timeout_s=30))
+            for number in range(64)
+        ]
+        await asyncio.sleep(0)
+        await tq.async_kv_batch_put(KEYS, partition, columns())
+        return await asyncio.wait_for(asyncio.gather(*waits), 30)
+
+    assert [meta.field_schema["x"]["shape"] for meta in asyncio.run(all_at_once())] == [(2,)] * 64
+
+
+def test_values_put_past_the_store_are_named(tq, names, partition):
+    session = tq._session.session()
+    with closing(type(tq.get_client())(session.connect())) as by_hand:
+        meta = by_hand.put(columns(), partition_id=partition)
+        with pytest.raises(errors.InvalidArgumentError, match="needs initialize_storage_manager"):
+            tq.get_client().get_data(meta)
+        by_hand.clear_samples(meta)
+
+
 def test_a_data_parser_runs_before_the_store(tq, names, partition):
     tq.kv_batch_put(KEYS, partition, columns(), data_parser=lambda fields: {**fields, "reward": fields["reward"] * 2})
     assert tq.kv_batch_get(KEYS, partition, ["reward"])["reward"].tolist() == [2, 4, 6]
