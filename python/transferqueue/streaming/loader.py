@@ -7,6 +7,7 @@ import multiprocessing.connection
 import multiprocessing.forkserver
 import pickle
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ class StreamingDataLoader(DataLoader[Any]):
     """Iterate over a `StreamingDataset`, in this process or by workers.
 
     Gives ``(TensorDict, BatchMeta)``, as the dataset does. With W workers, worker w fetches the batches w, w + W, … , and
-    the micro-batches come from the workers in turn. Workers are made by a fork server, because .NET does not survive a
+    the batches are given in order, as without workers. Workers are made by a fork server, because .NET does not survive a
     fork: a script needs its ``if __name__ == "__main__":``. A new iteration ends the one before and goes on after what
     that one has delivered. Not safe to use from several threads at once.
 
@@ -45,7 +46,7 @@ class StreamingDataLoader(DataLoader[Any]):
     collate_fn
         Called with each pair, in the worker; what it returns is given instead. Default: the pair itself.
     pin_memory, prefetch_factor, persistent_workers, pin_memory_device
-        As for torch's DataLoader. A worker prepares `prefetch_factor` (default 2) micro-batches ahead.
+        As for torch's DataLoader. A worker prepares `prefetch_factor` (default 2) batches ahead.
     worker_init_fn
         Called in each worker with its number.
     multiprocessing_context
@@ -165,23 +166,17 @@ class LoaderIterator(Iterator[Any]):
         self._progress = loader._progress
         self._inner = inner
         self._number = number
+        self._ready: deque[_Parcel] = deque()
 
     def __next__(self) -> Any:
-        while self._inner is not None:
+        while self._inner is not None or self._ready:
             if self._stream._progress is not self._progress or self._progress.is_over(self._number):
                 self.close()
                 break
-            try:
-                parcel: _Parcel = next(self._inner)
-            except StopIteration:
-                self.close()
-                break
-            except (RuntimeError, OSError, EOFError) as error:
-                explained = self._loader._explained(error, self._inner)
-                if explained is error:
-                    raise
-                self._inner = None
-                raise explained from error
+            if not self._ready:
+                self._receive()
+                continue
+            parcel = self._ready.popleft()
             if parcel.turn == self._progress.turn:
                 if parcel.batch_meta is not None:
                     self._stream._replay.keep(parcel.batch, None, parcel.batch_meta)
@@ -189,9 +184,23 @@ class LoaderIterator(Iterator[Any]):
                 return parcel.item
         raise StopIteration
 
+    def _receive(self) -> None:
+        """Wait for the next batch."""
+        try:
+            self._ready.extend(next(self._inner))
+        except StopIteration:
+            self.close()
+        except (RuntimeError, OSError, EOFError) as error:
+            explained = self._loader._explained(error, self._inner)
+            if explained is error:
+                raise
+            self._inner = None
+            raise explained from error
+
     def close(self) -> None:
         """End the iteration; workers that don't persist end, too."""
         inner, self._inner = self._inner, None
+        self._ready.clear()
         if inner is None:
             return
         # First, so that a worker that waits for rows comes back to hear of its end.
@@ -244,9 +253,11 @@ class _Parcelling(_Carried):
     def __init__(self, collate_fn: Callable[[Any], Any] | None) -> None:
         super().__init__(collate_fn or _as_it_is)
 
-    def __call__(self, *arguments: Any) -> _Parcel:
-        [delivery] = arguments
-        return _Parcel(self._function(tuple(delivery)), delivery)
+    def __call__(self, *arguments: Any) -> Any:
+        [made] = arguments
+        if isinstance(made, list):
+            return [self(delivery) for delivery in made]
+        return _Parcel(self._function(tuple(made)), made)
 
 
 def _as_it_is(pair: Any) -> Any:

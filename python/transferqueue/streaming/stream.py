@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from transferqueue.streaming.microbatches import chunk_batch_fn, default_fetch_b
 from transferqueue.streaming.progress import NO_FRONT, Place, Progress, Snapshot
 from transferqueue.streaming.queue_link import QueueLink
 from transferqueue.streaming.replay import ReplayBuffer
-from transferqueue.streaming.waiting import PARKED_S, Pause
+from transferqueue.streaming.waiting import PARKED_S, Pause, end_with_consumer
 
 logger = logging.getLogger("transferqueue.streaming")
 
@@ -121,6 +120,8 @@ class StreamingDataset(IterableDataset[tuple[Any, BatchMeta]]):
         self._link = QueueLink.read(config)
         self._progress = Progress(partition_id)
         self._replay = ReplayBuffer(buffer_bytes)
+        #: Its workers belong to a StreamingDataLoader, which takes whole batches.
+        self._is_shared = False
         #: The partition, by its turn, whose batches these are.
         self._replay_of = self._progress.snapshot(0).partition_turn
 
@@ -231,6 +232,7 @@ class StreamingDataset(IterableDataset[tuple[Any, BatchMeta]]):
         """Make the progress one that workers see."""
         self._progress = self._progress.divided(lanes)
         self._progress.share()
+        self._is_shared = True
 
     # --- iterating ---
 
@@ -242,25 +244,27 @@ class StreamingDataset(IterableDataset[tuple[Any, BatchMeta]]):
                     f"this dataset is divided among the {self._progress.lanes} workers of its StreamingDataLoader; iterate over that"
                 )
             return self._lane(0, self._progress.begin_round(), notes=True)
+        end_with_consumer()
         if worker.num_workers != self._progress.lanes:  # a plain DataLoader, which shares nothing
             self._progress = self._progress.divided(worker.num_workers)
-        return self._lane(worker.id, self._progress.round, notes=False)
+        lane = self._lane(worker.id, self._progress.round, notes=False)
+        return whole_batches(lane) if self._is_shared else lane
 
-    def _lane(self, lane: int, number: int, *, notes: bool) -> Iterator[tuple[Any, BatchMeta]]:
+    def _lane(self, lane: int, number: int, *, notes: bool) -> Iterator[Delivery]:
         try:
             yield from self._stream(lane, number, notes=notes)
         finally:
             if number == self._progress.round:
                 self._progress.advance(lane, NO_FRONT)  # nobody need wait for its batches
 
-    def _stream(self, lane: int, number: int, *, notes: bool) -> Iterator[tuple[Any, BatchMeta]]:
+    def _stream(self, lane: int, number: int, *, notes: bool) -> Iterator[Delivery]:
         """The deliveries of one lane in one iteration; `notes`: this process consumes them, so their place is noted."""
         client = self._link.client()
         pause = Pause()
         end = _End(self, client)
         at = self._progress.snapshot(lane)
         place = at.place
-        while self._goes_on(number):
+        while not self._progress.is_over(number):
             if at.turn != self._progress.turn:
                 at = self._progress.snapshot(lane)
                 place = at.place
@@ -281,19 +285,12 @@ class StreamingDataset(IterableDataset[tuple[Any, BatchMeta]]):
                 if notes:
                     self._progress.deliver(lane, place)
                 yield delivery
-                if at.turn != self._progress.turn or not self._goes_on(number):
+                if at.turn != self._progress.turn or self._progress.is_over(number):
                     break
             else:
                 place = Place(batch[0] + self._progress.lanes, 0)
                 if notes and at.turn == self._progress.turn:
                     self._progress.deliver(lane, place)
-
-    def _goes_on(self, number: int) -> bool:
-        if self._progress.is_over(number):
-            return False
-        # A worker whose loader's process was killed is told so by nobody.
-        parent = multiprocessing.parent_process() if get_worker_info() is not None else None
-        return parent is None or parent.is_alive()
 
     def _take(
         self,
@@ -427,6 +424,21 @@ class _End:
                 self._dataset.batch_size,
             )
         return False
+
+
+def whole_batches(deliveries: Iterator[Any]) -> Iterator[Any]:
+    """The deliveries of each batch as a list; what was left in the middle, since the consumer went elsewhere, is dropped.
+
+    torch takes from the workers in turn. If it took micro-batches, the second one of batch 7 would wait for batch 8.
+    """
+    batch: list[Delivery] = []
+    for delivery in deliveries:
+        if batch and (batch[0].batch, batch[0].turn) != (delivery.batch, delivery.turn):
+            batch = []
+        batch.append(delivery)
+        if delivery.place.batch != delivery.batch:
+            yield batch
+            batch = []
 
 
 def require(name: str, value: Any, least: int) -> None:

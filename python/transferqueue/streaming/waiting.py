@@ -1,9 +1,13 @@
-"""How long a stream waits where no rows are ready."""
+"""How long a stream waits where no rows are ready, and that a worker does not outlive whom it works for."""
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
 import os
+import threading
 import time
+from typing import Any
 
 from transferqueue.errors import InvalidArgumentError
 
@@ -49,3 +53,20 @@ def read_longest() -> float:
     if not 0 < longest_s < float("inf"):
         raise InvalidArgumentError(f"{VARIABLE}: {text!r} given; it must be seconds > 0")
     return longest_s
+
+
+@functools.cache
+def end_with_consumer() -> None:
+    """Let this worker process end when the process that it works for has, however that was.
+
+    Nobody tells a worker that its consumer was killed, and torch only looks whether the worker's own parent lives: the
+    fork server, which lives as long as it has workers.
+    """
+    consumer = multiprocessing.parent_process()
+    if consumer is not None:
+        threading.Thread(target=_wait_and_end, args=(consumer,), name="end with consumer", daemon=True).start()
+
+
+def _wait_and_end(consumer: Any) -> None:
+    consumer.join()
+    os._exit(1)
