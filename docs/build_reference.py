@@ -29,6 +29,7 @@ GROUPS = {
     ],
     "Columns computed where they will be stored": ["loan", "Loan"],
     "Rows that stay in the queue": ["batch", "Batch"],
+    "Checkpoints": ["save_checkpoint", "load_checkpoint"],
     "The client": ["TransferQueueClient", "AsyncTransferQueueClient"],
     "Samplers": [
         "BaseSampler",
@@ -65,8 +66,9 @@ def prose(thing: Any) -> str:
 
 
 def members(owner: type) -> Iterator[tuple[str, Any]]:
-    """Public methods and properties that a class defines itself, in order."""
-    for name, member in vars(owner).items():
+    """Public methods and properties that a class defines itself, or takes from a part in a private module, in order."""
+    parts = [base for base in owner.__bases__ if base.__module__ == "transferqueue._checkpoints"]
+    for name, member in [item for home in (owner, *parts) for item in vars(home).items()]:
         if name.startswith("_"):
             continue
         if isinstance(member, classmethod | staticmethod):

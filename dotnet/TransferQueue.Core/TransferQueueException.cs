@@ -62,6 +62,9 @@ public enum ErrorKind : byte
 
     /// <summary>A user's sampler raised an exception, ended its process or did not answer (Python: also RuntimeError).</summary>
     Sampler = 18,
+
+    /// <summary>A checkpoint, or a file of it, that is not there (Python: a CheckpointError and FileNotFoundError).</summary>
+    CheckpointNotFound = 19,
 }
 
 /// <summary>The base of every error that TransferQueue raises on purpose.</summary>
@@ -121,6 +124,9 @@ public sealed class AuthenticationException(string message) : TransferQueueExcep
 
 /// <summary>A checkpoint that can't be written or read.</summary>
 public sealed class CheckpointException(string message) : TransferQueueException(ErrorKind.Checkpoint, message);
+
+/// <summary>A checkpoint, or a file of it, that is not there.</summary>
+public sealed class CheckpointNotFoundException(string message) : TransferQueueException(ErrorKind.CheckpointNotFound, message);
 
 /// <summary>A user's sampler failed; the message has its traceback.</summary>
 public sealed class SamplerException(string message) : TransferQueueException(ErrorKind.Sampler, message);

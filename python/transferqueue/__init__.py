@@ -29,6 +29,8 @@ _HOMES = {
     "async_kv_batch_get_by_meta": "_kv",
     "async_kv_list": "_kv",
     "async_kv_clear": "_kv",
+    "save_checkpoint": "_checkpoint",
+    "load_checkpoint": "_checkpoint",
     "loan": "_loan",
     "Loan": "_loan",
     "batch": "_lazy_batch",

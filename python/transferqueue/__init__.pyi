@@ -1,6 +1,7 @@
 """The public names and their types, for type checkers; at run time each loads on first use."""
 
 from transferqueue import errors, legacy, meta, sampler, streaming
+from transferqueue._checkpoint import load_checkpoint, save_checkpoint
 from transferqueue._kv import (
     async_kv_batch_get,
     async_kv_batch_get_by_meta,
@@ -68,8 +69,10 @@ __all__ = [
     "kv_list",
     "kv_put",
     "legacy",
+    "load_checkpoint",
     "loan",
     "meta",
     "sampler",
+    "save_checkpoint",
     "streaming",
 ]

@@ -54,6 +54,8 @@ class MessageType(enum.IntEnum):
     PARTITIONS = 23
     STATS = 24
     METRICS = 26
+    CHECKPOINT = 50
+    CHECKPOINT_PROGRESS = 51
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from transferqueue import _backends, _operations
+from transferqueue._checkpoints import AsyncCheckpoints, Checkpoints
 from transferqueue._listings import Listings
 from transferqueue._operations import Operation
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError
@@ -117,7 +118,7 @@ def _meta_operation(
     return _operations.get_meta(data_fields, batch_size, partition_id, mode, task_name, sampling_config, wait_s)
 
 
-class AsyncTransferQueueClient:
+class AsyncTransferQueueClient(AsyncCheckpoints):
     """The operations as coroutines.
 
     Usually made by ``init`` and handed out by ``get_client``. Made by hand it connects at its first call.
@@ -396,7 +397,7 @@ class AsyncTransferQueueClient:
         loop.close()
 
 
-class TransferQueueClient(AsyncTransferQueueClient):
+class TransferQueueClient(Checkpoints, AsyncTransferQueueClient):
     """The operations as plain calls, beside the coroutines; made by ``init`` and handed out by ``get_client``."""
 
     def _send(self, operation: Operation[T], timeout_s: float | None = None) -> T:

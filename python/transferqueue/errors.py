@@ -18,7 +18,7 @@
     ├── ForkedProcessError        (RuntimeError)
     ├── AuthenticationError       (PermissionError)
     ├── CheckpointError           (ValueError, RuntimeError)
-    │   └── CheckpointNotFoundError (FileNotFoundError; in Python only)
+    │   └── CheckpointNotFoundError (FileNotFoundError)
     ├── SamplerError              (RuntimeError)
     ├── NotRunningError           (RuntimeError)
     └── RuntimeNotFoundError      (ImportError)
@@ -175,4 +175,5 @@ ERRORS_BY_KIND: dict[int, type[TransferQueueError]] = {
     16: NotRunningError,
     17: RuntimeNotFoundError,
     18: SamplerError,
+    19: CheckpointNotFoundError,
 }

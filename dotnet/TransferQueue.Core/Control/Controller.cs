@@ -11,18 +11,18 @@ namespace TransferQueue.Control;
 /// </remarks>
 internal sealed partial class Controller
 {
-    private readonly OrderedDictionary<string, Partition> _partitions = [];
-    private readonly GlobalIndexPool _pool = new();
-    private readonly RowDirectory _directory = new();
     private readonly ControllerOptions _options;
     private readonly ISampler _sampler;
-    private readonly ChangeClock _clock = new();
+    private OrderedDictionary<string, Partition> _partitions = [];
+    private GlobalIndexPool _pool;
+    private RowDirectory _directory = new();
+    private ChangeClock _clock = new();
 
     /// <summary>Makes an empty controller.</summary>
     /// <param name="options">How it works.</param>
     /// <param name="sampler">Which ready rows a fetch gets; null: the first ones.</param>
     public Controller(ControllerOptions? options = null, ISampler? sampler = null) =>
-        (_options, _sampler) = (options ?? new(), sampler ?? new SequentialSampler());
+        (_options, _sampler, _pool) = (options ?? new(), sampler ?? new SequentialSampler(), new(options?.FirstGeneration ?? 1));
 
     /// <summary>The partitions in the order of their creation.</summary>
     public IReadOnlyCollection<Partition> Partitions => _partitions.Values;
@@ -53,6 +53,9 @@ internal sealed partial class Controller
 internal sealed record ControllerOptions
 {
     private readonly int _preAllocate;
+
+    /// <summary>The generation of indexes that are given out for the first time, > 0, default 1: see <see cref="GlobalIndexPool"/>.</summary>
+    public uint FirstGeneration { get; init; } = 1;
 
     /// <summary>
     /// Rows that a new partition has from the start, unready, so that a consumer which asks whether all is consumed doesn't stop

@@ -75,8 +75,9 @@ internal sealed partial class CoreHandler
         string quarantined = Named(_storage.Loans.Clients.Where(IsQuarantined), _storage.Loans.BytesOf);
         long files = _storage.Files?.UsedBytes ?? 0;
         string offloaded = _storage.Files is null ? "" : $" in memory and {files} bytes in files";
-        return $"{_storage.UsedBytes} of {_storage.CapacityBytes} bytes are in use{offloaded}: stored {_storage.UsedBytes + files - loaned - kept}, on loan to puts {loaned - QuarantinedBytes}{loans}, "
-            + $"quarantined {QuarantinedBytes}{quarantined}, cleared or gathered and still read {kept}{Named(readers, _storage.BytesKeptFor)}";
+        return $"{_storage.UsedBytes} of {_storage.CapacityBytes} bytes are in use{offloaded}: stored {_storage.UsedBytes + files - loaned - kept - _storage.HeldBytes}, on loan to puts {loaned - QuarantinedBytes}{loans}, "
+            + $"quarantined {QuarantinedBytes}{quarantined}, cleared or gathered and still read {kept}{Named(readers, _storage.BytesKeptFor)}"
+            + (_storage.HeldBytes > 0 ? $", cleared and kept until a checkpoint is written {_storage.HeldBytes}" : "");
     }
 
     private string Named(IEnumerable<Guid> clients, Func<Guid, long> bytesOf)

@@ -104,6 +104,11 @@ internal sealed partial class CoreHandler
 
     private void Commit(IncomingPut put, Exception? error)
     {
+        if (_machine.IsFrozen)
+        {
+            _heldEnds.Enqueue(() => Commit(put, error));
+            return;
+        }
         if (error is not null)
         {
             _storage.Abandon(put.Reservation);

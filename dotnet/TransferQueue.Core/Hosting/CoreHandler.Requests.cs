@@ -72,6 +72,7 @@ internal sealed partial class CoreHandler
         PartitionsRequest => new PartitionsReply([.. _controller.Partitions.Select(partition => partition.Name)]),
         StatsRequest => new StatsReply(Stats()),
         MetricsRequest => Metrics(),
+        CheckpointProgressRequest progress => Progress(progress),
         _ => throw new ProtocolException($"core: a request of type {request.Type} has no meaning here"),
     };
 
@@ -121,6 +122,7 @@ internal sealed partial class CoreHandler
         ["bytes_loaned"] = _storage.Counters.BytesLoaned,
         ["bytes_on_loan"] = _storage.Loans.Bytes,
         ["bytes_quarantined"] = QuarantinedBytes,
+        ["bytes_held"] = _storage.HeldBytes,
         ["bytes_viewed"] = _storage.Counters.BytesViewed,
         ["client_leases"] = _storage.Leases.Count,
         ["leases_pinned"] = _storage.Leases.PinnedCount,

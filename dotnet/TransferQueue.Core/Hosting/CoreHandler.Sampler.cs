@@ -39,6 +39,13 @@ internal sealed partial class CoreHandler
 
     private void TakeTurn(ServerConnection connection, ulong requestId, SamplerTurnRequest turn)
     {
+        if (_machine.IsFrozen)
+        {
+            _heldEnds.Enqueue(() => TakeTurn(connection, requestId, turn));
+            return;
+        }
+        if (connection.IsGone)
+            return;
         if (!_controller.IsSamplerHosted)
             throw new InvalidArgumentException($"core: SAMPLER_TURN, but the sampler {_controller.SamplerName} is the core's own");
         if (_options.SamplerToken.IsEmpty || !CryptographicOperations.FixedTimeEquals(turn.Token.Span, _options.SamplerToken.AsSpan()))
@@ -59,6 +66,8 @@ internal sealed partial class CoreHandler
             else
                 _machine.Answer(turn.Sampled.IsDefault ? [] : turn.Sampled, turn.Consumed.IsDefault ? [] : turn.Consumed);
         }
+        else
+            TakeWish(turn);
         _turn = requestId;
         AnswerWoken();
     }
@@ -66,10 +75,12 @@ internal sealed partial class CoreHandler
     /// <summary>Sends the process what there is for it, if it waits.</summary>
     private void AskSampler()
     {
-        if (_sampler is not { } sampler || _turn == 0)
+        if (_sampler is not { } sampler || _turn == 0 || _machine.IsFrozen)
             return;
         if (_forgotten.TryDequeue(out string? partition))
             SendTurn(sampler, new SamplerTurnReply(++_question, partition, null, 0, [], null));
+        else if (TrySendWish(sampler) || _wish is not null || _isSamplerPaused)
+            return;
         else if (_questionDeadline == long.MaxValue && _machine.TryAsk(out SampleQuestion? question))
         {
             _questionDeadline = Environment.TickCount64 + (long)_options.SamplerTimeout.TotalMilliseconds + GraceMilliseconds;
@@ -99,6 +110,7 @@ internal sealed partial class CoreHandler
             return;
         (_sampler, _turn) = (null, 0);
         _forgotten.Clear();
+        FailWish();
         if (_questionDeadline == long.MaxValue)
             return;
         long question = _question;

@@ -68,9 +68,11 @@ internal sealed partial class CoreHandler : IServerHandler
             long[] lengths = frameLengths.IsEmpty ? [] : new long[frameLengths.Length];
             for (int i = 0; i < lengths.Length; i++)
                 lengths[i] = checked((long)frameLengths[i]);
-            bool isKept = prelude.Type == (ushort)MessageType.Meta || !frameLengths.IsEmpty;
+            bool isKept = prelude.Type == (ushort)MessageType.Meta || !frameLengths.IsEmpty || _machine.IsFrozen;
             Request request = Request.Read(prelude.Version, prelude.Type, isKept ? header.ToArray() : Borrowed(header), lengths, _limits);
-            return Dispatch(connection, session, prelude, request, lengths, places);
+            return _machine.IsFrozen && HasEffect(request)
+                ? HoldBack(connection, prelude, request, lengths, places)
+                : Dispatch(connection, session, prelude, request, lengths, places);
         }
 #pragma warning disable CA1031 // whatever goes wrong with one request is its caller's answer, and nobody else's
         catch (Exception error)
@@ -115,7 +117,7 @@ internal sealed partial class CoreHandler : IServerHandler
         Send(connection, prelude.RequestId, ErrorReply.Of(why));
 
     /// <inheritdoc/>
-    public long Tick(long nowMilliseconds) => Math.Min(ExpireWaiters(nowMilliseconds), ServeRoom(nowMilliseconds));
+    public long Tick(long nowMilliseconds) => Math.Min(Math.Min(ExpireWaiters(nowMilliseconds), ExpireWish(nowMilliseconds)), ServeRoom(nowMilliseconds));
 
     private ReceivePlan Dispatch(ServerConnection connection, ClientSession session, in Prelude prelude, Request request, long[] lengths, ReadOnlySpan<ulong> places)
     {
@@ -161,6 +163,8 @@ internal sealed partial class CoreHandler : IServerHandler
         }
         if (request is MetaRequest { Mode: MetaMode.Fetch } fetch)
             Fetch(call, fetch, Deadline(prelude));
+        else if (request is CheckpointRequest checkpoint)
+            Finish(call, Begin(checkpoint, Deadline(prelude)));
         else
             Finish(call, Change(request));
         return ReceivePlan.None;
@@ -180,7 +184,7 @@ internal sealed partial class CoreHandler : IServerHandler
 
     private static bool HasEffect(Request request) => request switch
     {
-        PutRequest or ReserveRequest or ClearKeysRequest or ClearRowsRequest or ClearPartitionRequest or SetTagsRequest or ResetConsumptionRequest => true,
+        PutRequest or ReserveRequest or ClearKeysRequest or ClearRowsRequest or ClearPartitionRequest or SetTagsRequest or ResetConsumptionRequest or CheckpointRequest => true,
         MetaRequest meta => meta.Mode != MetaMode.ForceFetch,
         RetrieveMetaRequest retrieve => retrieve.Create,
         _ => false,

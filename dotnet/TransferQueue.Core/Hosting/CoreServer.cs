@@ -14,6 +14,7 @@ internal sealed class CoreServer : IRunningServer
     private readonly ManualResetEventSlim _ended = new();
     private readonly ServerLoop _loop;
     private readonly ArenaGrower _grower;
+    private readonly CoreHandler _handler;
 
     /// <summary>For files; null: all columns lie in memory.</summary>
     private readonly ArenaGrower? _fileGrower;
@@ -32,14 +33,14 @@ internal sealed class CoreServer : IRunningServer
         var storage = new StorageManager(
             [new StorageUnit(allocator, _grower)], scratch, new StorageOptions { RowCapacity = options.TotalRows, OffloadBytes = options.OffloadBytes },
             files is null ? null : new StorageUnit(files, _fileGrower));
-        var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate }, Sampler(options));
-        var handler = new CoreHandler(options, controller, storage, new StateMachine(controller, storage), segments);
+        var controller = new Controller(new ControllerOptions { PreAllocate = options.PreAllocate, FirstGeneration = FirstGeneration() }, Sampler(options));
+        _handler = new CoreHandler(options, controller, storage, new StateMachine(controller, storage), segments);
         var limits = TransportLimits.Default with { PayloadBytes = storage.MostPutBytes };
-        _loop = new ServerLoop(new ServerLoopOptions { ListenFd = options.ListenFd, Limits = limits }, handler);
-        handler.Loop = _loop;
-        _grower.Ended += () => NoteGrowth(_grower, handler);
+        _loop = new ServerLoop(new ServerLoopOptions { ListenFd = options.ListenFd, Limits = limits }, _handler);
+        _handler.Loop = _loop;
+        _grower.Ended += () => NoteGrowth(_grower, _handler);
         if (_fileGrower is not null)
-            _fileGrower.Ended += () => NoteGrowth(_fileGrower, handler);
+            _fileGrower.Ended += () => NoteGrowth(_fileGrower, _handler);
         _thread = new Thread(() => Run(storage, scratch)) { Name = "tq-core", IsBackground = true };
         if (MemoryLimits.RemainingBytes() is var free && free < storage.CapacityBytes)
             CoreLog.Note($"memory: the capacity is {storage.CapacityBytes >> 20} MiB, the machine or the container can spare {free >> 20} MiB now; puts beyond that will wait and fail");
@@ -57,6 +58,9 @@ internal sealed class CoreServer : IRunningServer
         CoreLog.Note($"offload: columns of {options.OffloadBytes} bytes or more go to {options.OffloadPath}, which has {arena.CapacityBytes >> 20} MiB");
         return new ExtentAllocator(arena);
     }
+
+    /// <summary>Another one in each life, so that batches of an earlier one are told.</summary>
+    private static uint FirstGeneration() => (uint)Random.Shared.Next(1, int.MaxValue);
 
     private static ISampler Sampler(CoreOptions options) =>
         options.IsSamplerHosted ? new HostedSampler(options.Sampler) : BuiltInSamplers.Get(options.Sampler, options.SamplerArguments);
@@ -94,6 +98,7 @@ internal sealed class CoreServer : IRunningServer
         try
         {
             _loop.Run();
+            _handler.Dispose();
             _grower.Dispose();
             _fileGrower?.Dispose();
             _loop.Dispose();

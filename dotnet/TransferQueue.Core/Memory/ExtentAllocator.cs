@@ -53,6 +53,9 @@ internal sealed unsafe class ExtentAllocator : IDisposable
     /// <summary>Extents that are given out.</summary>
     public int ExtentCount => _pages.AllocatedCount + _small.AllocatedCount - _chunks.Count;
 
+    /// <summary>The epoch of the extent that was given out last; it grows with each one, and begins anew behind 2^32 − 1.</summary>
+    public uint LastEpoch => _epoch;
+
     /// <summary>The arena.</summary>
     public Arena Arena => _arena;
 

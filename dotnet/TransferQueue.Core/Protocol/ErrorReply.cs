@@ -60,6 +60,7 @@ internal sealed record ErrorReply(ErrorKind Kind, string Message, ImmutableSorte
         ErrorKind.LimitExceeded => new LimitExceededException(Message),
         ErrorKind.Authentication => new AuthenticationException(Message),
         ErrorKind.Checkpoint => new CheckpointException(Message),
+        ErrorKind.CheckpointNotFound => new CheckpointNotFoundException(Message),
         ErrorKind.Sampler => new SamplerException(Message),
         ErrorKind.NotRunning => new NotRunningException(Message),
         _ => new TransferQueueException(Kind, Message),

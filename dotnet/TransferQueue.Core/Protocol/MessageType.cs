@@ -78,6 +78,12 @@ internal enum MessageType : ushort
     /// <summary>The sampler's process answers a question and waits for the next.</summary>
     SamplerTurn = 40,
 
+    /// <summary>Begins to save or load a checkpoint, or a half of one.</summary>
+    Checkpoint = 50,
+
+    /// <summary>Asks how far a checkpoint is, or ends the work on it.</summary>
+    CheckpointProgress = 51,
+
     /// <summary>A reply: done.</summary>
     Ok = 100,
 

@@ -67,6 +67,8 @@ internal abstract record Request
         MessageType.Tags => TagsRequest.Read(ref reader),
         MessageType.Metrics => MetricsRequest.Read(ref reader),
         MessageType.SamplerTurn => SamplerTurnRequest.Read(ref reader),
+        MessageType.Checkpoint => CheckpointRequest.Read(ref reader),
+        MessageType.CheckpointProgress => CheckpointProgressRequest.Read(ref reader),
         MessageType.Memory => MemoryRequest.Read(ref reader),
         MessageType.Reserve => ReserveRequest.Read(ref reader),
         MessageType.Release => ReleaseRequest.Read(ref reader),

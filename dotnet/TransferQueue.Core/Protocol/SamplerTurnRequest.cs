@@ -14,7 +14,10 @@ internal sealed record SamplerTurnRequest(
     /// <summary>Bytes of a traceback.</summary>
     internal const int MostErrorBytes = 1 << 16;
 
-    private static readonly HeaderKeys Keys = new("token", "number", "sampled", "consumed", "error");
+    private static readonly HeaderKeys Keys = new("token", "number", "sampled", "consumed", "error", "state");
+
+    /// <summary>What the sampler remembers, packed, if that was asked for; null: nothing.</summary>
+    public ReadOnlyMemory<byte>? State { get; init; }
 
     /// <inheritdoc/>
     internal override MessageType Type => MessageType.SamplerTurn;
@@ -22,7 +25,7 @@ internal sealed record SamplerTurnRequest(
     /// <summary>Reads the header.</summary>
     internal static SamplerTurnRequest Read(ref HeaderReader reader)
     {
-        ReadOnlyMemory<byte>? token = null;
+        ReadOnlyMemory<byte>? token = null, state = null;
         long? number = null;
         ImmutableArray<long> sampled = default, consumed = default;
         string? error = null;
@@ -42,12 +45,15 @@ internal sealed record SamplerTurnRequest(
                 case "consumed":
                     consumed = reader.Indexes();
                     break;
-                default:
+                case "error":
                     error = reader.Text(MostErrorBytes);
+                    break;
+                default:
+                    state = reader.Binary();
                     break;
             }
         }
-        return new SamplerTurnRequest(reader.Required(token, "token"), reader.Required(number, "number"), sampled, consumed, error);
+        return new SamplerTurnRequest(reader.Required(token, "token"), reader.Required(number, "number"), sampled, consumed, error) { State = state };
     }
 
     /// <inheritdoc/>
@@ -60,5 +66,6 @@ internal sealed record SamplerTurnRequest(
         if (!Consumed.IsDefault)
             writer.Numbers("consumed", Consumed);
         writer.Entry("error", Error);
+        writer.Entry("state", State);
     }
 }

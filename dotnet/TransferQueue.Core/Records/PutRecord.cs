@@ -61,7 +61,7 @@ internal sealed class PutRecord(PutSpec spec) : Record<FoundRows[], PutPlan>
         return new PutColumn(name, layout, RecordReader.List(ref reader, (ref MessagePackReader r) => ReadSlice(ref r, layout)));
     }
 
-    private static StoredColumn ReadSlice(ref MessagePackReader reader, ColumnLayout layout)
+    internal static StoredColumn ReadSlice(ref MessagePackReader reader, ColumnLayout layout)
     {
         RecordReader.Array(ref reader, 7);
         int rows = reader.ReadInt32(), unit = reader.ReadInt32(), segment = reader.ReadInt32();
@@ -84,7 +84,7 @@ internal sealed class PutRecord(PutSpec spec) : Record<FoundRows[], PutPlan>
             WriteSlice(ref writer, slice);
     }
 
-    private static void WriteSlice(ref MessagePackWriter writer, StoredColumn slice)
+    internal static void WriteSlice(ref MessagePackWriter writer, StoredColumn slice)
     {
         writer.WriteArrayHeader(7);
         writer.Write(slice.Rows);

@@ -33,6 +33,9 @@ internal enum RecordKind
 
     /// <summary><see cref="ResetConsumptionRecord"/>.</summary>
     ResetConsumption = 9,
+
+    /// <summary><see cref="LoadRecord"/>.</summary>
+    Load = 10,
 }
 
 /// <summary>

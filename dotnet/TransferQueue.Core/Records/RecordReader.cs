@@ -106,7 +106,8 @@ internal static class RecordReader
         RecordKind.ClearPartition => ClearPartitionRecord.Read(ref reader),
         RecordKind.SetTags => SetTagsRecord.Read(ref reader),
         RecordKind.ResetConsumption => ResetConsumptionRecord.Read(ref reader),
-        _ => throw new ProtocolException($"record: kind {(int)kind}; this version knows 1 to {(int)RecordKind.ResetConsumption}"),
+        RecordKind.Load => LoadRecord.Read(ref reader),
+        _ => throw new ProtocolException($"record: kind {(int)kind}; this version knows 1 to {(int)RecordKind.Load}"),
     };
 
     private static ImmutableArray<PartitionRun> Parts(ref MessagePackReader reader) => List(ref reader, (ref MessagePackReader r) =>

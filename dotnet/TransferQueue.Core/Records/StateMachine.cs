@@ -16,6 +16,9 @@ internal sealed partial class StateMachine(Controller controller, StorageManager
     /// <summary>Where it lies.</summary>
     public StorageManager Storage { get; } = storage;
 
+    /// <summary>Whether nothing may change now, since another thread looks at it.</summary>
+    public bool IsFrozen { get; set; }
+
     /// <summary>Told of every record that was applied, in order: where a log hangs in.</summary>
     public Action<Record>? Applied { get; set; }
 
@@ -34,6 +37,8 @@ internal sealed partial class StateMachine(Controller controller, StorageManager
 
     private object Change(Record record)
     {
+        if (IsFrozen)
+            throw new InvalidOperationException($"core: a record of kind {record.Kind} while the state is looked at");
         object plan = record.Plan(Controller, Storage);
         object answer = record.Commit(Controller, Storage, plan);
         Applied?.Invoke(record);

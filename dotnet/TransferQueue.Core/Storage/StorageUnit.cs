@@ -19,6 +19,12 @@ internal sealed class StorageUnit : IDisposable
     /// <summary>Extents with readers, by the place where they begin. Values, changed where they lie: a get of rows that were put one by one reads thousands of extents.</summary>
     private readonly Dictionary<ulong, Lease> _leases = [];
 
+    /// <summary>Extents that would have been freed but for a checkpoint.</summary>
+    private readonly Queue<ExtentRef> _held = new();
+
+    /// <summary>The epoch of the last extent that a checkpoint needs; null: none is being written.</summary>
+    private uint? _heldUpTo;
+
     /// <summary>A unit that owns its allocator.</summary>
     /// <param name="allocator">Its memory.</param>
     /// <param name="grower">What takes memory from the system in the background; null: the caller's thread does it when it allocates.</param>
@@ -46,6 +52,9 @@ internal sealed class StorageUnit : IDisposable
 
     /// <summary>Extents that somebody reads.</summary>
     public int LeasedCount => _leases.Count;
+
+    /// <summary>Bytes of extents that nobody needs any more but a checkpoint that is being written.</summary>
+    public long HeldBytes { get; private set; }
 
     /// <summary>Extents that were freed so far: who waits for room looks again when it has changed.</summary>
     public long FreedCount { get; private set; }
@@ -115,6 +124,26 @@ internal sealed class StorageUnit : IDisposable
             Free(extent);
     }
 
+    /// <summary>Keeps every extent that there is now, whoever releases it, until <see cref="EndHold"/>: one step, however many there are.</summary>
+    public void Hold() => _heldUpTo = _allocator.LastEpoch;
+
+    /// <summary>Ends the hold; <see cref="FreeHeld"/> then frees what was released meanwhile.</summary>
+    public void EndHold() => _heldUpTo = null;
+
+    /// <summary>Frees at most <paramref name="most"/> of the extents that were kept.</summary>
+    /// <returns>Whether more are left.</returns>
+    public bool FreeHeld(int most)
+    {
+        if (_heldUpTo is not null)
+            return false; // another checkpoint is being written; its end frees them
+        for (; most > 0 && _held.TryDequeue(out ExtentRef extent); most--)
+        {
+            HeldBytes -= extent.Length;
+            Free(extent);
+        }
+        return _held.Count > 0;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -126,6 +155,12 @@ internal sealed class StorageUnit : IDisposable
     {
         if (!_isOwner)
             return;
+        if (_heldUpTo is { } last && unchecked((int)(extent.Epoch - last)) <= 0)
+        {
+            _held.Enqueue(extent);
+            HeldBytes += extent.Length;
+            return;
+        }
         _allocator.Free(extent);
         FreedCount++;
     }

@@ -22,7 +22,7 @@ from typing import Any
 from transferqueue import _chosen_sampler, _logging, _tags
 from transferqueue._job_folder import JobFolder
 from transferqueue.errors import ConnectionLostError
-from transferqueue.server import hosted
+from transferqueue.server import hosted, sampler_state
 from transferqueue.server.partition_view import PartitionView
 from transferqueue.server.plain_wire import SAMPLER_TURN, PlainWire
 
@@ -75,6 +75,11 @@ class SamplerHost:
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         try:
+            if question.get("action") == "save":
+                return {"state": sampler_state.pack(self._sampler)}
+            if question.get("action") == "load":
+                sampler_state.restore(self._sampler, question["state"])
+                return {}
             if question.get("task") is None:
                 self._sampler.clear_cache(question["partition"])
                 return {}

@@ -37,7 +37,7 @@ ROOMS = (
     ),
     ("meta", "_kv_batch_meta", "_legacy_samples", "_sample_views"),
     ("_operations",),
-    ("_listings",),
+    ("_listings", "_checkpoints"),
     ("storage",),
     ("client",),
     ("_job_folder",),
@@ -49,7 +49,7 @@ ROOMS = (
     ("_ray_job",),
     ("_session",),
     ("_server_info",),
-    ("_lifecycle", "_kv", "_lazy_batch", "_loan", "_row_reads", "legacy", "streaming", "server"),
+    ("_lifecycle", "_kv", "_checkpoint", "_lazy_batch", "_loan", "_row_reads", "legacy", "streaming", "server"),
     ("_handles",),
     ("__init__",),
     ("demo", "bench", "migrate", "cli"),  # users of the package like everybody

@@ -28,7 +28,7 @@ public sealed partial class OneDoorTests
         // The controller's other methods look or plan; this list is the reviewed one.
         string[] expected =
         [
-            "Accept", "Check", "CommonFields", "ConsumptionStatus", "FetchedMeta", "Find", "ForceFetch", "InsertMeta", "IsConsumed", "IsProduced", "KeysMeta", "List", "NotReady", "Offer", "Pick",
+            "Accept", "Build", "Capture", "Check", "CommonFields", "ConsumptionStatus", "FetchedMeta", "Find", "ForceFetch", "InsertMeta", "IsConsumed", "IsProduced", "KeysMeta", "List", "NotReady", "Offer", "Pick",
             "PlanClearKeys", "PlanClearRows", "PlanConsume", "PlanPut", "PlanReadKeys", "PlanReadRows", "PlanRows", "PlanTags", "ProductionStatus",
             "PutMeta", "RetrieveKeys", "Tags", "TagsOf",
         ];

@@ -43,6 +43,7 @@ public sealed class RecordCodecTests
         queue.State.Apply(new ClearKeysRecord("p", ["a"]));
         queue.State.Apply(new ClearRowsRecord(queue.Select("p", 1) with { Generations = default }));
         queue.State.Apply(new ClearPartitionRecord("q"));
+        queue.State.Apply(new LoadRecord(queue.Controller.Capture(), floor: 7));
         return queue.Log;
     }
 }

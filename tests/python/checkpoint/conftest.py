@@ -1,0 +1,1 @@
+from queue_fixtures import partition, tq  # noqa: F401
