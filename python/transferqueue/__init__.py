@@ -17,6 +17,7 @@ _HOMES = {
     "close": "_lifecycle",
     "get_client": "_lifecycle",
     "get_metrics_endpoint": "_lifecycle",
+    "register_sampler": "_lifecycle",
     "kv_put": "_kv",
     "kv_batch_put": "_kv",
     "kv_batch_get": "_kv",

@@ -17,7 +17,7 @@ from transferqueue._kv import (
     kv_put,
 )
 from transferqueue._lazy_batch import Batch, batch
-from transferqueue._lifecycle import close, get_client, get_metrics_endpoint, init
+from transferqueue._lifecycle import close, get_client, get_metrics_endpoint, init, register_sampler
 from transferqueue._loan import Loan, loan
 from transferqueue._version import __version__
 from transferqueue.client import AsyncTransferQueueClient, TransferQueueClient
@@ -72,6 +72,7 @@ __all__ = [
     "load_checkpoint",
     "loan",
     "meta",
+    "register_sampler",
     "sampler",
     "save_checkpoint",
     "streaming",

@@ -112,6 +112,27 @@ class Attachment:
             raise TransferQueueError(f"sidecar in {self._folder.path}: {answer['error']}; its log: {self._folder.log}")
         return str(answer["listening"]["tcp_address"])
 
+    def choose_sampler(self, sampler: dict[str, Any] | None, deadline: float) -> None:
+        """Let the sidecar run another sampler of the user's own.
+
+        Parameters
+        ----------
+        sampler
+            What ``pack_sampler`` made; None: none is needed any more.
+        deadline
+            As for `attach`.
+
+        Raises
+        ------
+        KeeperEnding, DeadlineExceededError, TransferQueueError
+            It is ending; no answer in time; the sampler can't be made, and the one before goes on.
+        """
+        if sampler is not None:
+            self._folder.write_private(self._folder.new_sampler, json.dumps(sampler))
+        answer = self._ask({"sampler": {"name": None if sampler is None else sampler["name"]}}, deadline)
+        if "error" in answer:
+            raise TransferQueueError(f"sidecar in {self._folder.path}: {answer['error']}; its log: {self._folder.log}")
+
     def _ask(self, message: dict[str, Any], deadline: float) -> dict[str, Any]:
         received = b""
         try:

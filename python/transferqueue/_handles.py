@@ -73,6 +73,11 @@ class TransferQueueController:
         return _Answer(lambda: self._conf)
 
     @property
+    def register_sampler(self) -> _Answer:
+        """Let another sampler pick from now on."""
+        return _Answer(_lifecycle.register_sampler)
+
+    @property
     def list_partitions(self) -> _Answer:
         """The partitions, in the order in which they were made."""
         return _Answer(lambda: _session.client().get_partition_list())

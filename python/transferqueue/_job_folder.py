@@ -12,6 +12,7 @@ folder when the job ends. A keeper that was killed leaves it behind; the next st
 ``config``     JSON: what the keeper was told
 ``token``      32 random bytes in hex, for TCP
 ``log``        what keeper, core, gateway and sampler host say
+``new-sampler``a sampler of the user's own on its way to the sampler host
 ``sampler``    where a sampler of the user's own was when its process ended
 ============== ============================================================================
 """
@@ -92,6 +93,7 @@ class JobFolder:
         self.token = path / "token"
         self.log = path / "log"
         self.sampler_trace = path / "sampler"
+        self.new_sampler = path / "new-sampler"
         self.crash_log = path.parent / CRASH_LOG_NAME
         if len(os.fsencode(self.keeper_socket)) > _LONGEST_SOCKET_PATH:
             raise InvalidArgumentError(
@@ -206,6 +208,7 @@ class JobFolder:
             self.config,
             self.log,
             self.sampler_trace,
+            self.new_sampler,
             self.keeper_pid,
         ):
             path.unlink(missing_ok=True)

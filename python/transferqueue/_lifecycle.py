@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from transferqueue import _logging, _session, options
 from transferqueue._alias_check import check_alias
+from transferqueue._chosen_sampler import choose_sampler
 from transferqueue._enums import Role
 from transferqueue._server_info import ZMQServerInfo
 from transferqueue.errors import NotRunningError, TransferQueueError
@@ -102,6 +104,32 @@ def get_client() -> TransferQueueClient:
             "transferqueue: get_client() before init(): call transferqueue.init() in this process first"
         )
     return session.client
+
+
+def register_sampler(sampler: Any, sampler_arguments: Mapping[str, Any] | None = None) -> None:
+    """Let another sampler pick the rows of fetches from now on, for all processes, also for fetches that wait.
+
+    Batches that ``RankAwareSampler`` and the like have fixed stay fixed. A fetch that a sampler of your own is just picking for when
+    it is replaced ends with SamplerError. Safe from any thread.
+
+    Parameters
+    ----------
+    sampler
+        As ``controller.sampler``: a name, a class or an instance.
+    sampler_arguments
+        Constructor arguments of a name or a class.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidArgumentError
+        It is no sampler, or takes no such arguments; it would have to be pickled and can't be, or may not be; this process came over
+        TCP.
+    TransferQueueError
+        It can't be made in its process; the one before goes on.
+    NotRunningError
+        There is no queue.
+    """
+    _session.register_sampler(choose_sampler(sampler, sampler_arguments or {}))
 
 
 def get_metrics_endpoint() -> str | None:

@@ -54,6 +54,7 @@ class MessageType(enum.IntEnum):
     PARTITIONS = 23
     STATS = 24
     METRICS = 26
+    SET_SAMPLER = 41
     CHECKPOINT = 50
     CHECKPOINT_PROGRESS = 51
 
@@ -528,6 +529,11 @@ def reset_consumption(partition_id: str, task_name: str | None) -> Operation[boo
     check_name(partition_id, "partition_id")
     header = pack_header(partition=partition_id, task=None if task_name is None else check_name(task_name, "task_name"))
     return Operation(MessageType.RESET_CONSUMPTION, header, lambda _: True)
+
+
+def set_sampler(name: str, arguments: Mapping[str, int]) -> Operation[None]:
+    """Let one of the core's samplers pick from now on."""
+    return Operation(MessageType.SET_SAMPLER, pack_header(name=name, arguments=dict(arguments)), lambda _: None)
 
 
 def metrics() -> Operation[dict[str, Any]]:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from transferqueue import _starter
+from transferqueue import _operations, _starter
 from transferqueue._attachment import KeeperEnding
+from transferqueue._chosen_sampler import choose_sampler
 from transferqueue._meeting import OWNER, Job, read_pid_namespace, read_process
 from transferqueue._partition_snapshot import PartitionSnapshot, take_snapshot
 from transferqueue.errors import ConnectionLostError
@@ -139,6 +140,14 @@ class TransferQueueController:
     def store_config(self, conf: Any) -> None:
         """Let `get_config` return `conf` from now on; the running queue stays as it is."""
         self._conf = conf
+
+    def register_sampler(self, sampler: Any, sampler_arguments: Mapping[str, Any] | None = None) -> None:
+        """Let another sampler pick from now on; like ``transferqueue.register_sampler``."""
+        chosen = choose_sampler(sampler, sampler_arguments or {})
+        with self._lock:
+            _starter.choose_sampler(self._met(), chosen, self._options)
+            if chosen.own is None:
+                self._asked()._send(_operations.set_sampler(chosen.name, chosen.arguments))
 
     def get_zmq_server_info(self) -> dict[str, Any]:
         """Where the sidecar serves: ``{"role", "id", "ip", "ports"}``; ``ports`` is empty until a node joined over TCP."""

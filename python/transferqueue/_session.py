@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transferqueue import _ray_job, _runtime, _starter, _variables
+from transferqueue import _operations, _ray_job, _runtime, _starter, _variables
 from transferqueue._backends import ChosenBackend
+from transferqueue._chosen_sampler import ChosenSampler
 from transferqueue._job_folder import JobFolder
 from transferqueue._meeting import ADDRESS_VARIABLE, OWNER, find_address, find_job
 from transferqueue._starter import Meeting
@@ -117,6 +118,17 @@ class Session:
         else:
             token = None if self.address.startswith(UNIX) else read_token(options)
         return Connection.open(self.address, token, options.connect_timeout_s, options.shared_memory)
+
+    def register_sampler(self, sampler: ChosenSampler) -> None:
+        """Let another sampler pick from now on; see `transferqueue.register_sampler`."""
+        if self._meeting is None:
+            raise InvalidArgumentError(
+                f"register_sampler: this process came to {self.address} over TCP; call it on the sidecar's host, or, in a Ray "
+                "job, as a method of the actor TransferQueueController"
+            )
+        _starter.choose_sampler(self._meeting, sampler, self.options)
+        if sampler.own is None:
+            self.client._send(_operations.set_sampler(sampler.name, sampler.arguments))
 
     def publish(self, conf: Any) -> None:
         """Tell `conf`, the whole configuration, to whoever asks for it; the process that started the sidecar calls it."""
@@ -340,6 +352,12 @@ def remove_after_kill(folder: JobFolder) -> None:
         deadline = time.monotonic() + 1.0
         while not folder.remove_if_stale() and folder.path.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
+
+
+def register_sampler(sampler: ChosenSampler) -> None:
+    """Let another sampler pick from now on; one caller at a time."""
+    with _lock:
+        session().register_sampler(sampler)
 
 
 def close_session() -> None:

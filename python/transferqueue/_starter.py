@@ -236,6 +236,29 @@ def describe(folder: JobFolder, job: Job, options: Options) -> dict[str, Any]:
     }
 
 
+def choose_sampler(meeting: Meeting, sampler: _chosen_sampler.ChosenSampler, options: Options) -> None:
+    """Let the sidecar's sampler host run `sampler`, or, if that is one of the core's, end it.
+
+    Raises
+    ------
+    InvalidArgumentError, TransferQueueError
+        It can't be pickled, or may not be; it can't be made, and the one before goes on.
+    """
+    packed = None
+    if sampler.own is not None:
+        if not (options.sidecar.allow_pickle and meeting.ready["allow_pickle"]):
+            raise InvalidArgumentError(
+                f"register_sampler: {sampler.name} is code of your own, which would have to be pickled; "
+                "transferqueue.allow_pickle is false: take one of the core's samplers"
+            )
+        packed = _chosen_sampler.pack_sampler(sampler)
+    deadline = time.monotonic() + options.sidecar.start_timeout_s
+    try:
+        meeting.attachment.choose_sampler(packed, deadline)
+    except KeeperEnding:
+        raise NotRunningError(f"register_sampler: the sidecar in {meeting.folder.path} is ending") from None
+
+
 def describe_metrics(metrics: MetricsOptions) -> dict[str, Any] | None:
     """What the keeper is told of metrics; None: there are none.
 

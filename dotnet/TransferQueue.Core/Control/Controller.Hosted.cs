@@ -13,6 +13,9 @@ internal sealed partial class Controller
     /// <summary>The sampler's name.</summary>
     public string SamplerName => _sampler.Name;
 
+    /// <summary>Takes another sampler; to be called by the state machine only, which tries waiting fetches with it.</summary>
+    public void UseSampler(ISampler sampler) => _sampler = sampler;
+
     /// <summary>The rows that the sampler may pick from, ascending; maybe fewer than are wanted.</summary>
     public long[] Offer(FetchQuery query) => Find(query.Partition) is { } partition
         ? Array.ConvertAll(partition.TakeReady(query, _sampler.ReadyWanted(query.BatchSize)), partition.Index)

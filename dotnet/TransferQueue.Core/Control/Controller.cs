@@ -12,7 +12,7 @@ namespace TransferQueue.Control;
 internal sealed partial class Controller
 {
     private readonly ControllerOptions _options;
-    private readonly ISampler _sampler;
+    private ISampler _sampler;
     private OrderedDictionary<string, Partition> _partitions = [];
     private GlobalIndexPool _pool;
     private RowDirectory _directory = new();

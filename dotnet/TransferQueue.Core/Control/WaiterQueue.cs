@@ -47,6 +47,9 @@ internal sealed class WaiterQueue
     /// <summary>The waiters of a partition, first come first. A copy: they may be removed while it is walked.</summary>
     public Waiter[] Of(string partition) => _byPartition.TryGetValue(partition, out LinkedList<Waiter>? queue) ? [.. queue] : [];
 
+    /// <summary>All waiters, first come first. A copy.</summary>
+    public Waiter[] All() => [.. _numbers.OrderBy(pair => pair.Value).Select(pair => pair.Key)];
+
     /// <summary>Takes out those whose deadline is not later than <paramref name="now"/>.</summary>
     public List<Waiter> TakeExpired(long now)
     {

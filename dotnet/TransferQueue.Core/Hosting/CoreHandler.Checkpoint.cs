@@ -286,8 +286,4 @@ internal sealed partial class CoreHandler : IDisposable
     }
 
     private static uint NewFloor() => (uint)RandomNumberGenerator.GetInt32(1, int.MaxValue) * 2u;
-
-    private string SamplerIdentity => _controller.IsSamplerHosted
-        ? _controller.SamplerName
-        : $"{_controller.SamplerName}({string.Join(", ", _options.SamplerArguments.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"))})";
 }

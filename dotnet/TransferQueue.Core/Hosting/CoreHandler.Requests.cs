@@ -25,6 +25,7 @@ internal sealed partial class CoreHandler
             ClearPartitionRequest clear => Cleared(clear.Partition),
             SetTagsRequest tags => Tagged(tags),
             ResetConsumptionRequest reset => new FoundReply(_machine.Apply(new ResetConsumptionRecord(reset.Partition, reset.Task))),
+            SetSamplerRequest set => SetSampler(set),
             _ => throw new InvalidOperationException($"core: no change for a request of type {request.Type}"),
         };
         AnswerWoken();

@@ -184,7 +184,8 @@ internal sealed partial class CoreHandler : IServerHandler
 
     private static bool HasEffect(Request request) => request switch
     {
-        PutRequest or ReserveRequest or ClearKeysRequest or ClearRowsRequest or ClearPartitionRequest or SetTagsRequest or ResetConsumptionRequest or CheckpointRequest => true,
+        PutRequest or ReserveRequest or ClearKeysRequest or ClearRowsRequest or ClearPartitionRequest or SetTagsRequest or ResetConsumptionRequest or CheckpointRequest or SetSamplerRequest
+            => true,
         MetaRequest meta => meta.Mode != MetaMode.ForceFetch,
         RetrieveMetaRequest retrieve => retrieve.Create,
         _ => false,

@@ -78,6 +78,9 @@ internal enum MessageType : ushort
     /// <summary>The sampler's process answers a question and waits for the next.</summary>
     SamplerTurn = 40,
 
+    /// <summary>Another sampler picks from now on.</summary>
+    SetSampler = 41,
+
     /// <summary>Begins to save or load a checkpoint, or a half of one.</summary>
     Checkpoint = 50,
 

@@ -67,6 +67,7 @@ internal abstract record Request
         MessageType.Tags => TagsRequest.Read(ref reader),
         MessageType.Metrics => MetricsRequest.Read(ref reader),
         MessageType.SamplerTurn => SamplerTurnRequest.Read(ref reader),
+        MessageType.SetSampler => SetSamplerRequest.Read(ref reader),
         MessageType.Checkpoint => CheckpointRequest.Read(ref reader),
         MessageType.CheckpointProgress => CheckpointProgressRequest.Read(ref reader),
         MessageType.Memory => MemoryRequest.Read(ref reader),

@@ -21,8 +21,8 @@ def start(
         "keeper_fd": arguments.memory_fd,
         **{name: value for name, value in config["core"].items() if value is not None},
     }
-    if config["sampler"] is not None:
-        options["sampler_token"] = bytes.fromhex(folder.token.read_text(encoding="ascii"))
+    # A sampler of the user's own may come later.
+    options["sampler_token"] = bytes.fromhex(folder.token.read_text(encoding="ascii"))
     return _core.serve_core(options), {"address": folder.address}
 
 

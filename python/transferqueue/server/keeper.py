@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import resource
 import secrets
@@ -216,6 +217,8 @@ class Keeper:
             self._log.info("process %d attached (%d)", process.pid, self._lifetime.attached)
             process.waits = True
             self._answer_waiting()
+        elif "sampler" in message:
+            self._choose_sampler(process, message["sampler"])
         elif "listen" in message and process.pid == self._starter_pid:
             self._servers.listen(str(message["listen"]["address"]), process.tell)
         elif "end" in message and process.pid == self._starter_pid:
@@ -224,6 +227,19 @@ class Keeper:
             self._drop(process, "detached")
         else:
             self._log.warning("process %d sent %r; ignored", process.pid, list(message)[:1])
+
+    def _choose_sampler(self, process: AttachedProcess, message: dict[str, Any]) -> None:
+        sampler = None
+        if message["name"] is not None:
+            try:
+                sampler = json.loads(self._folder.new_sampler.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                process.tell({"error": f"{self._folder.new_sampler}: {error}"})
+                return
+            finally:
+                self._folder.new_sampler.unlink(missing_ok=True)
+        self._log.info("process %d chose the sampler %s", process.pid, message["name"] or "of the core")
+        self._servers.choose_sampler(sampler, process.tell)
 
     def _drop(self, process: AttachedProcess, reason: str) -> None:
         number = process.connection.fileno()

@@ -16,7 +16,16 @@ import msgpack
 from transferqueue._version import __version__
 from transferqueue.errors import ERRORS_BY_KIND, ConnectionLostError, TransferQueueError
 
-HELLO, PRODUCTION_STATUS, CONSUMPTION_STATUS, STATS, TAGS, METRICS, SAMPLER_TURN = 1, 20, 21, 24, 25, 26, 40
+HELLO, PRODUCTION_STATUS, CONSUMPTION_STATUS, STATS, TAGS, METRICS, SAMPLER_TURN, SET_SAMPLER = (
+    1,
+    20,
+    21,
+    24,
+    25,
+    26,
+    40,
+    41,
+)
 _ERROR = 101
 _MAGIC = 0x314E5154
 _VERSION = 1

@@ -81,6 +81,15 @@ class RenewedChild:
         if self.due is not None and now >= self.due:
             self.start()
 
+    def retire(self) -> None:
+        """Kill it and never start it again."""
+        self.due = None
+        child, self.child = self.child, None
+        if child is not None:
+            self._loop.forget(child.pidfd)
+            self._loop.forget(child.control)
+            child.end(0)
+
     def _hear(self, child: Child) -> None:
         before = child.state
         if not child.read_answer():

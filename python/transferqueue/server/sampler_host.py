@@ -24,7 +24,7 @@ from transferqueue._job_folder import JobFolder
 from transferqueue.errors import ConnectionLostError
 from transferqueue.server import hosted, sampler_state
 from transferqueue.server.partition_view import PartitionView
-from transferqueue.server.plain_wire import SAMPLER_TURN, PlainWire
+from transferqueue.server.plain_wire import SAMPLER_TURN, SET_SAMPLER, PlainWire
 
 _MOST_ERROR_BYTES = 60_000
 
@@ -133,13 +133,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = folder.read_config()
         sampler = _chosen_sampler.unpack_sampler(config["sampler"])
         wire = PlainWire(folder.core_socket)
+        token = bytes.fromhex(folder.token.read_text(encoding="ascii"))
+        wire.call(SET_SAMPLER, name=config["sampler"]["name"], arguments={}, token=token)
     except BaseException as error:
         logger.exception("could not start")
         hosted.tell(control, {"error": f"{type(error).__name__}: {error}"})
         return 1
     trace = os.open(folder.sampler_trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     faulthandler.enable(trace)
-    token = bytes.fromhex(folder.token.read_text(encoding="ascii"))
     host = SamplerHost(sampler, wire, token, config["core"]["sampler_timeout_s"], trace)
     hosted.tell(control, {"ready": {"pid": os.getpid(), "sampler": config["sampler"]["name"]}})
     host.serve()

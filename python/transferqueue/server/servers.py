@@ -54,9 +54,9 @@ class Servers:
         self._gateway = self._renewed("gateway", "gateway", GATEWAY_BACKOFF_S) if config["listen"] else None
         #: Who wants to be told how the gateway's start went.
         self._listeners: list[Callable[[dict[str, Any]], None]] = []
-        sampler = self._renewed("sampler host", "sampler", SAMPLER_BACKOFF_S) if config["sampler"] else None
+        self._sampler = self._renewed("sampler host", "sampler", SAMPLER_BACKOFF_S) if config["sampler"] else None
         self._metrics = self._renewed("metrics server", "metrics", METRICS_BACKOFF_S) if config["metrics"] else None
-        self._others = [other for other in (self._gateway, sampler, self._metrics) if other is not None]
+        self._others = [other for other in (self._gateway, self._sampler, self._metrics) if other is not None]
         #: Up to when all must serve; None: all do.
         self._start_deadline: float | None = None
 
@@ -140,6 +140,59 @@ class Servers:
         listeners, self._listeners = self._listeners, []
         for answer in listeners:
             answer({"listening": {"tcp_address": self.tcp_address}})
+
+    def choose_sampler(self, sampler: dict[str, Any] | None, answer: Callable[[dict[str, Any]], None]) -> None:
+        """Let a sampler host run another sampler, in a sidecar that serves; or none.
+
+        Parameters
+        ----------
+        sampler
+            What ``pack_sampler`` made; None: no host is needed any more.
+        answer
+            Called with ``{"chosen": {}}`` or ``{"error": text}``; maybe later. After an error the one before goes on, anew.
+        """
+        if self._start_deadline is not None:
+            answer({"error": "the sidecar is not ready yet"})
+            return
+        before = self._config["sampler"]
+
+        def go_back(reason: str) -> None:
+            self._replace_sampler(before, lambda: None, lambda again: logger.error("%s", again))
+            answer({"error": reason})
+
+        self._replace_sampler(sampler, lambda: answer({"chosen": {}}), go_back)
+        if sampler is None:
+            answer({"chosen": {}})
+
+    def _replace_sampler(
+        self, sampler: dict[str, Any] | None, serves: Callable[[], None], failed: Callable[[str], None]
+    ) -> None:
+        if self._sampler is not None:
+            self._others.remove(self._sampler)
+            self._sampler.retire()
+            self._sampler = None
+        self._config["sampler"] = sampler
+        self._folder.write_config(self._config)
+        if sampler is None:
+            return
+        told: list[bool] = []
+
+        def once(tell: Callable[[], None]) -> None:
+            if not told:
+                told.append(True)
+                tell()
+
+        self._sampler = RenewedChild(
+            "sampler host",
+            self._config["commands"]["sampler"],
+            self._folder.path,
+            self._loop,
+            lambda: once(serves),
+            lambda reason: once(lambda: failed(reason)),
+            SAMPLER_BACKOFF_S,
+        )
+        self._others.append(self._sampler)
+        self._sampler.start()
 
     def deadline(self) -> float | None:
         """When `check` has something to do, on the clock ``time.monotonic()``; None: never."""

@@ -85,6 +85,12 @@ def test_users_call_the_actor(driver: Program):
     )
     assert driver.ask("shot.production_status.tolist(), shot.consumption_status") == ([[1]], {})
     assert driver.ask("ray.get(handle.get_partition_snapshot.remote('nowhere')) is None")
+    driver.ask("ray.get(handle.register_sampler.remote('GRPOGroupNSampler', {'n_samples_per_prompt': 2}))")
+    said = driver.ask("tq.get_client().get_meta(['x'], 1, 'called', task_name='t')")
+    assert said.startswith("InvalidArgumentError: ")
+    driver.ask("ray.get(handle.register_sampler.remote('SequentialSampler'))")
+    assert driver.ask("tq.get_client().get_meta(['x'], 1, 'called', task_name='t').size") == 1
+    assert driver.ask("attempt(ray.get, handle.register_sampler.remote(dict))").startswith("RayTaskError")
     assert driver.ask("ray.get(handle.get_zmq_server_info.remote())['role']") == "controller"
     driver.ask("ray.get(handle.clear_partition.remote('called'))")
     assert "called" not in driver.ask("ray.get(handle.list_partitions.remote())")

@@ -63,6 +63,8 @@ internal static class SampleMessages
         (new StatsRequest(), []),
         (new TagsRequest("train", [4, 5]), []),
         (new MetricsRequest(), []),
+        (new SetSamplerRequest("GRPOGroupNSampler", ImmutableSortedDictionary<string, long>.Empty.Add("n_samples_per_prompt", 4), null), []),
+        (new SetSamplerRequest("Own", ImmutableSortedDictionary<string, long>.Empty, new byte[32]), []),
         (new SamplerTurnRequest(new byte[32], 0, default, default, null), []),
         (new SamplerTurnRequest(new byte[32], 7, [1, 2, 1], [2], null), []),
         (new SamplerTurnRequest(new byte[32], 8, default, default, "Traceback …\nValueError: no"), []),

@@ -31,6 +31,7 @@ public sealed partial class OneDoorTests
             "Accept", "Build", "Capture", "Check", "CommonFields", "ConsumptionStatus", "FetchedMeta", "Find", "ForceFetch", "InsertMeta", "IsConsumed", "IsProduced", "KeysMeta", "List", "NotReady", "Offer", "Pick",
             "PlanClearKeys", "PlanClearRows", "PlanConsume", "PlanPut", "PlanReadKeys", "PlanReadRows", "PlanRows", "PlanTags", "ProductionStatus",
             "PutMeta", "RetrieveKeys", "Tags", "TagsOf",
+            "UseSampler", // who picks next; a record holds what was picked
         ];
         Assert.Equal(expected, Methods(typeof(Controller)).Where(name => !name.StartsWith("Commit", StringComparison.Ordinal)));
         Assert.Contains("CommitPut", Methods(typeof(Controller)));
