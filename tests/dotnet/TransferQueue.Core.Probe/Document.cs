@@ -52,6 +52,8 @@ internal sealed record Document(ushort Type, long[] Frames, byte[] Header)
         MessageType.Tags => TagsReply.Read(Header),
         MessageType.Metrics => MetricsReply.Read(Header),
         MessageType.SamplerTurn => SamplerTurnReply.Read(Header),
+        MessageType.Checkpoint => CheckpointReply.Read(Header),
+        MessageType.CheckpointProgress => CheckpointProgressReply.Read(Header),
         MessageType.Memory => MemoryReply.Read(Header),
         MessageType.Reserve => ReserveReply.Read(Header),
         _ => OkReply.Read(Header),

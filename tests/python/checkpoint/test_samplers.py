@@ -49,6 +49,28 @@ def test_another_sampler_starts_anew_and_a_warning_says_so(tmp_path, caplog):
         assert fetch(tq, "p", 2) == []
 
 
+def test_a_checkpoint_names_the_sampler_that_was_registered_last(tmp_path, caplog):
+    with running_queue({"controller": {"sampler": "RankAwareSampler", "polling_mode": True}}) as tq:
+        tq.register_sampler("GRPOGroupNSampler", {"n_samples_per_prompt": 2})
+        tq.register_sampler("RankAwareSampler")
+        put(tq, "p", 4)
+        asked = {"dp_rank": 0, "batch_index": 0}
+        picked = tq.get_client().get_meta(["x"], 2, "p", task_name="t", sampling_config=asked).global_indexes
+        tq.save_checkpoint(tmp_path / "c")
+        tq.register_sampler("GRPOGroupNSampler", {"n_samples_per_prompt": 2})
+        tq.load_checkpoint(tmp_path / "c")
+        assert (
+            "saved with the sampler RankAwareSampler(), this queue has GRPOGroupNSampler(n_samples_per_prompt=2)"
+            in caplog.text
+        )
+        caplog.clear()
+        tq.register_sampler("RankAwareSampler")
+        tq.load_checkpoint(tmp_path / "c")
+        assert caplog.text == ""
+        again = tq.get_client().get_meta(["x"], 2, "p", task_name="t", sampling_config=asked).global_indexes
+        assert again == picked
+
+
 def test_a_sampler_of_ones_own_goes_on_where_it_was(tmp_path):
     with running_queue(configuration(Counting())) as tq:
         rows = put(tq, "p", 6)

@@ -54,7 +54,7 @@ def field(**entry) -> dict:
         ({"extra_info": 5}, TYPE),
         ({"extra_info": [1]}, TYPE),
         ({"custom_meta": 5}, TYPE),
-        ({"custom_meta": ({} for _ in range(2))}, TYPE),
+        pytest.param({"custom_meta": ({} for _ in range(2))}, TYPE, id="a generator"),
         ({"custom_meta": {1: {}, 2: {}}}, TYPE),
         ({"_custom_backend_meta": 5}, TYPE),
         ({"_custom_backend_meta": [5, 6]}, TYPE),

@@ -224,6 +224,10 @@ hello_reply = header(
 )
 u64_bins = st.lists(st.integers(0, 2**64 - 1), max_size=9).map(lambda given: np.array(given, "<u8").tobytes())
 found = header({"found": flags})
+amounts = st.integers(0, 2**63 - 1)
+paths = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20).map(
+    lambda text: f"/{text}"
+)
 counters = st.dictionaries(names, i64, max_size=20)
 meta = header({"meta": st.binary(max_size=40)})
 
@@ -270,9 +274,14 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     33: header({"leases": u64_bins}),
     40: header(
         {"token": st.binary(), "number": st.integers(0, 2**63 - 1)},
-        {"sampled": numbers("i8", 3), "consumed": numbers("i8", 2), "error": names},
+        {"sampled": numbers("i8", 3), "consumed": numbers("i8", 2), "error": names, "state": st.binary(max_size=9)},
     ),
     41: header({"name": names, "arguments": counters}, {"token": st.binary()}),
+    50: header(
+        {"action": st.sampled_from([half + rest for half in ("save", "load") for rest in ("", "_controller", "_storage")]), "path": paths},
+        {"metadata": names},
+    ),
+    51: header({"job": st.integers(0, 2**63 - 1)}, {"cancel": st.just(True)}),
     FIRST_REPLY + 1: hello_reply,
     FIRST_REPLY + 2: header({}),
     FIRST_REPLY + 10: meta | header({}) | header({"tags": st.binary(max_size=20), "fields": st.lists(names, max_size=4)}),
@@ -289,15 +298,17 @@ DOCUMENTS: dict[int, st.SearchStrategy[Any]] = {
     FIRST_REPLY + 25: header({"tags": st.binary(max_size=20)}),
     FIRST_REPLY + 26: metrics_replies(),
     FIRST_REPLY + 40: header(
-        {"number": st.integers(0, 2**63 - 1), "partition": names, "batch_size": counts, "ready": numbers("i8", 5)},
-        {"task": names, "sampling": st.binary(max_size=9)},
+        {"number": st.integers(0, 2**63 - 1), "batch_size": counts, "ready": numbers("i8", 5)},
+        {"partition": names, "task": names, "sampling": st.binary(max_size=9), "action": names, "state": st.binary(max_size=9)},
     ),
     FIRST_REPLY + 30: header({"segments": st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(1, 2**63 - 1)).map(list), max_size=4)}),
     FIRST_REPLY + 31: header({"loan": st.integers(1, 2**63 - 1), "places": u64_bins}),
-    FIRST_REPLY + 41: header({}),
     FIRST_REPLY + 32: header({}),
     FIRST_REPLY + 33: header({}),
+    FIRST_REPLY + 41: header({}),
+    FIRST_REPLY + 50: header({"job": st.integers(0, 2**63 - 1)}),
+    FIRST_REPLY + 51: header({"done": flags, "bytes": amounts, "total": amounts}, {"note": names}),
     NONCE: header({"nonce": binary(32)}),
-    ERROR: header({"kind": st.integers(0, 18), "message": names, "details": st.dictionaries(names, i64 | names, max_size=5)}),
+    ERROR: header({"kind": st.integers(0, 19), "message": names, "details": st.dictionaries(names, i64 | names, max_size=5)}),
     BATCH: batches(),
 }  # fmt: skip
