@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -244,3 +245,15 @@ def test_a_loan_is_refused_since_its_memory_is_the_sidecars(tq, names, partition
         tq.loan(partition, KEYS, {"x": (torch.float32, (50_000,))}) as room,
     ):
         room["x"].zero_()
+
+
+def test_a_checkpoint_says_that_the_stores_values_are_not_in_it(tq, names, partition, tmp_path, caplog):
+    given = columns()
+    tq.kv_batch_put(KEYS, partition, given, tags=[{"n": 1}, {}, {}])
+    tq.save_checkpoint(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "metadata.json").read_text())["storage_saved"] is False
+    assert "columns that KVStorageManager holds are not saved" in caplog.text
+    tq.kv_put("a", partition, tag={"n": 2})
+    tq.load_checkpoint(tmp_path / "saved")
+    assert tq.kv_list(partition)[partition]["a"] == {"n": 1}
+    assert torch.equal(tq.kv_batch_get(KEYS, partition, ["x"], layout="dense")["x"], given["x"])
