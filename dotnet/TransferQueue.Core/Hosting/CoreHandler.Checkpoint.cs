@@ -97,17 +97,19 @@ internal sealed partial class CoreHandler : IDisposable
         try
         {
             ControllerImage image;
+            string sampler;
             long begun = Stopwatch.GetTimestamp();
             try
             {
                 image = _controller.Capture();
+                sampler = SamplerIdentity; // while another one can't be registered
             }
             finally
             {
                 OnLoop(Unfreeze);
             }
             CoreLog.Note($"checkpoint {job.Request.Path}: {image.RowCount} rows looked at, changes waited for {Stopwatch.GetElapsedTime(begun).TotalMilliseconds:0.0} ms");
-            var content = new CheckpointContent(_life, image, SamplerIdentity, state, [.. forgotten]);
+            var content = new CheckpointContent(_life, image, sampler, state, [.. forgotten]);
             var writer = new CheckpointWriter(content, _storage, _options.Units, job.Report);
             job.Total = writer.ColumnBytes;
             write(writer);
