@@ -162,7 +162,7 @@ def test_metadata_that_outlived_a_clear_touches_nothing_in_the_store(tq, names, 
 
 def test_other_processes_put_and_get_without_a_configuration_of_their_own(tq, names, partition):
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'python'}:{ROOT / 'tests' / 'python'}"}
-    with closing(Program(OBEY, environment)) as other:
+    with closing(Program(OBEY, environment, forked=True)) as other:
         other.say("import torch; from tensordict import TensorDict; import support.own_stores")
         other.hear()
         other.say(

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from support.fork_server import Forked
+
 ROOT = Path(__file__).parents[3]
+#: Before the code of a document: it may call nothing that is deprecated.
+STRICT = 'import warnings; warnings.filterwarnings("error", "", DeprecationWarning, "__main__")\n'
 DOCUMENTS = [path for path in sorted(ROOT.glob("docs/*.md")) if "```python" in path.read_text(encoding="utf-8")]
 
 
@@ -21,17 +25,15 @@ def python_blocks(path: Path) -> list[str]:
 
 def run(code: str) -> str:
     """Run code in a process and a queue of its own; return what it printed."""
-    environment = {**os.environ, "TRANSFERQUEUE_JOB": f"docs-{uuid.uuid4().hex[:8]}"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    program = Forked(STRICT + code, {**os.environ, "TRANSFERQUEUE_JOB": f"docs-{uuid.uuid4().hex[:8]}"})
+    printed, errors = program.communicate()
+    assert program.returncode == 0, errors[-4000:]
+    return printed
+
+
+def test_what_is_deprecated_is_shown_nowhere() -> None:
+    with pytest.raises(AssertionError, match="DeprecationWarning: not this way"):
+        run("import warnings; warnings.warn('not this way', DeprecationWarning)")
 
 
 def test_the_readme_shows_the_quickstart() -> None:
@@ -40,7 +42,11 @@ def test_the_readme_shows_the_quickstart() -> None:
 
 
 def test_the_quickstart_prints_what_it_put() -> None:
-    assert run(python_blocks(ROOT / "README.md")[0]).strip() == "[2, 0, 5, 0] [1.0, 1.0]"
+    """Started as a user starts it: it may rely on nothing that is there already."""
+    quickstart = [sys.executable, "-W", "error::DeprecationWarning:__main__", str(ROOT / "examples" / "quickstart.py")]
+    done = subprocess.run(quickstart, check=False, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.strip() == "[2, 0, 5, 0] [1.0, 1.0]"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

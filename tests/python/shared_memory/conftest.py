@@ -44,7 +44,7 @@ def attach(tq: ModuleType, nothing_is_left: None) -> Iterator[Callable[..., Prog
 
         def start(**variables: str) -> Program:
             environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), **variables}
-            program = programs.enter_context(closing(Program(OBEY, environment)))
+            program = programs.enter_context(closing(Program(OBEY, environment, forked=True)))
             program.say("import torch; from tensordict import TensorDict")
             program.hear()
             return program

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from queue_fixtures import running_queue
 
-from support.sidecars import ROOT
+from support.sidecars import ROOT, Program
 from support.streams import put
 
 RANK = """
-import json, sys
+import json, warnings
+warnings.simplefilter("ignore")
 import transferqueue as tq
 from support.streams import make, numbers_of
 
 tq.init()
-rank = int(sys.argv[1])
+rank = {}
 seen = []
 dataset = make("step0", batch_size=4, micro_batch_size=3, dp_rank=rank)
 loader = tq.StreamingDataLoader(dataset)
 for step in range(2):
-    loader.step(f"step{step}")
+    loader.step(f"step{{step}}")
     seen.append(numbers_of(loader))
 print(json.dumps(seen))
 """
@@ -36,24 +35,15 @@ def test_two_ranks_share_two_steps_and_siblings_of_a_rank_see_the_same():
     conf = {"sampler": "SeqlenBalancedSampler", "sampler_arguments": {"n_samples_per_prompt": 2, "dp_size": 2}}
     with running_queue({"controller": conf}):
         path = os.pathsep.join([str(ROOT / "python"), str(Path(__file__).parents[1])])
-        ranks = [
-            subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", RANK, str(rank)],
-                env={**os.environ, "PYTHONPATH": path},
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for rank in (0, 0, 1)
-        ]
+        ranks = [Program(RANK.format(rank), {**os.environ, "PYTHONPATH": path}, forked=True) for rank in (0, 0, 1)]
         try:
             for step in range(2):
                 numbers = range(100 * step, 100 * step + 16)
                 put(f"step{step}", numbers, [{"total_lengths": 1 + n % 8} for n in numbers])
-            seen = [json.loads(process.communicate(timeout=100)[0]) for process in ranks]
+            seen = [json.loads(rank.hear()) for rank in ranks]
         finally:
-            for process in ranks:
-                process.kill()
-                process.communicate()
+            for rank in ranks:
+                rank.close()
     assert seen[0] == seen[1]
     for step in range(2):
         shares = [[n for batch in seen[at][step] for n in batch] for at in (0, 2)]

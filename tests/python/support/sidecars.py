@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from support.fork_server import Forked
+
 ROOT = Path(__file__).parents[3]
 STUB_CORE = Path(__file__).with_name("stub_core.py")
 PATIENCE_S = 60.0
@@ -54,18 +56,13 @@ class Program:
         The program.
     environment
         Its variables.
+    forked
+        Whether it is forked from a process that has imported torch, which saves seconds, instead of started.
     """
 
-    def __init__(self, code: str, environment: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            text=True,
-            bufsize=1,
-        )
+    def __init__(self, code: str, environment: Mapping[str, str], *, forked: bool = False) -> None:
+        start = Forked if forked else _started
+        self.process = start(textwrap.dedent(code), environment)
         self.pid = self.process.pid
         self._lines: queue.Queue[str | None] = queue.Queue()
         self.errors: list[str] = []
@@ -116,6 +113,18 @@ class Program:
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
+
+
+def _started(code: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        text=True,
+        bufsize=1,
+    )
 
 
 class Host:
