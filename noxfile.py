@@ -17,7 +17,8 @@ CORE_TESTS = "tests/dotnet/TransferQueue.Core.Tests"
 CORE_TESTS_LIMIT = "15m"  # a hang ends as a failure, long before CI's own limit
 LARGEST = 10
 # Files are shared out, not tests: a file's tests share a sidecar. More processes than four would only need memory.
-PARALLEL = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+# In the order of tests/python/conftest.py, the slow ones first; loadfile's own has files of few tests last, however slow.
+PARALLEL = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def run_python(session: nox.Session, *args: str) -> None:

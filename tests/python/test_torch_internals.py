@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
+from support.fork_server import Forked
 from transferqueue import _tensors
 from transferqueue._tensors import construct, shortcuts
 
@@ -39,13 +39,10 @@ def test_a_short_way_that_fails_or_gives_something_else_is_left(way: str, monkey
 
 
 def test_the_environment_turns_them_off_for_a_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", "from transferqueue import _tensors; print(_tensors.internals())"],
-        env={"TRANSFERQUEUE_TORCH_INTERNALS": "0", "PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
+    program = Forked(
+        "import warnings; warnings.simplefilter('ignore')\nfrom transferqueue import _tensors; print(_tensors.internals())",
+        {"TRANSFERQUEUE_TORCH_INTERNALS": "0", "PYTHONPATH": ":".join(sys.path)},
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str({"jagged": False, "stack_of": False, "tensordict": False})
+    printed, errors = program.communicate()
+    assert program.returncode == 0, errors
+    assert printed.strip() == str({"jagged": False, "stack_of": False, "tensordict": False})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing.context
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +25,12 @@ class QueueLink:
     ----------
     sidecar
         The section ``transferqueue`` of a configuration.
+    token
+        What ``TRANSFERQUEUE_TOKEN`` is for a worker that attaches over TCP; None: what it is anyway.
     """
 
     sidecar: SidecarOptions
+    token: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, config: Any) -> QueueLink:
@@ -49,14 +54,23 @@ class QueueLink:
         NotRunningError
             There is no such queue.
         """
+        if self.token is not None:
+            os.environ[_session.TOKEN_VARIABLE] = self.token  # for what the worker starts, too
         return _session.open_session(Options(sidecar=self.sidecar), start=False).client
 
     def with_address(self) -> QueueLink:
-        """The same, with the address to which this process is attached, if it is."""
+        """The same, with the address to which this process is attached, if it is.
+
+        For a process that is being started it has the token, too: that may come from a fork server that is older. A pickle
+        of any other kind may end in a file or elsewhere.
+        """
         session = _session.find()
         if session is None:
             return self
-        return QueueLink(replace(session.options.sidecar, address=session.address))
+        is_for_child = multiprocessing.context.get_spawning_popen() is not None
+        needs_token = is_for_child and not session.address.startswith(_session.UNIX)
+        token = os.environ.get(_session.TOKEN_VARIABLE) if needs_token else None
+        return QueueLink(replace(session.options.sidecar, address=session.address), token)
 
 
 def is_reachable(address: str) -> bool:

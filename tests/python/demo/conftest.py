@@ -21,3 +21,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     yield run
     for one in started:
         one.clean()
+
+
+@pytest.fixture
+def demo(start: Callable[..., Started]) -> Callable[..., Started]:
+    return lambda *options: start("-m", "transferqueue", "demo", *options)

@@ -22,6 +22,7 @@ import zmq
 from queue_fixtures import running_queue
 from tensordict import NonTensorStack, TensorDict
 
+from support.fork_server import Forked
 from transferqueue import _session
 
 PRELUDE = struct.Struct("<IHHQQIIIIQ")
@@ -187,10 +188,9 @@ tq.kv_batch_put(["a"], "remote", TensorDict({"y": torch.ones(1, 500_000)}, batch
 tq.close()
 """
     environment = {**os.environ, "TRANSFERQUEUE_ADDRESS": address(), "TRANSFERQUEUE_TOKEN": token().hex()}
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=90, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    program = Forked(code, environment)
+    errors = program.communicate()[1]
+    assert program.returncode == 0, errors[-3000:]
     assert tq.kv_batch_get("a", "remote", "y")["y"].values().sum().item() == 500_000
     assert tq.kv_list("remote")["remote"]["a"] == {"from": "afar"}
 

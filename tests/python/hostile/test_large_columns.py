@@ -34,6 +34,7 @@ def octets() -> torch.Tensor:
     return octets
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_dense_column_of_more_than_two_gib_comes_back(large, octets):
     fields = TensorDict({"x": octets.view(2, -1)}, batch_size=2)

@@ -29,6 +29,7 @@ def driver(start_driver: Callable[[], Program]) -> Program:
     return driver
 
 
+@pytest.mark.slow
 def test_actors_make_clients_of_the_controllers_address(driver: Program):
     assert driver.ask("len(process_zmq_server_info(units))") == 2
     assert driver.ask("type(made).__name__, made == controller()") == ("ActorHandle", True)

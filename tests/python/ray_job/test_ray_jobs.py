@@ -25,6 +25,7 @@ def driver(cluster: Any) -> Iterator[Program]:
     cluster.expect_sidecars(0)
 
 
+@pytest.mark.slow
 def test_what_an_actor_puts_the_others_and_the_driver_read(driver: Program):
     put = (
         "tq.kv_batch_put([f'{arguments[0]}-{i}' for i in range(3)], 'p', "
@@ -201,6 +202,7 @@ def test_what_init_is_told_is_checked_as_without_ray(start_driver: Callable[[], 
     assert other.ask("tq.kv_list()") == {}
 
 
+@pytest.mark.slow
 def test_a_process_on_another_node_comes_over_tcp(cluster: Any, driver: Program):
     cluster.add_node(num_cpus=1, resources={"far": 4})
     far = "Actor.options(num_cpus=0, resources={'far': 1}).remote()"

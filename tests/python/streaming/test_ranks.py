@@ -6,7 +6,6 @@ import json
 import os
 from pathlib import Path
 
-import pytest
 from queue_fixtures import running_queue
 
 from support.sidecars import ROOT, Program
@@ -30,7 +29,6 @@ print(json.dumps(seen))
 """
 
 
-@pytest.mark.slow
 def test_two_ranks_share_two_steps_and_siblings_of_a_rank_see_the_same():
     conf = {"sampler": "SeqlenBalancedSampler", "sampler_arguments": {"n_samples_per_prompt": 2, "dp_size": 2}}
     with running_queue({"controller": conf}):

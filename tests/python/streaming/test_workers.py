@@ -195,6 +195,18 @@ def test_functions_that_have_no_name_go_to_the_workers(tq, partition):
     assert note.tolist() == [0, 0]
 
 
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="here memory can be pinned, and is")
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_where_no_accelerator_is_pin_memory_pins_nothing_and_torch_says_so(tq, partition, num_workers):
+    put(partition, range(8))
+    loader = StreamingDataLoader(make(partition), num_workers=num_workers, pin_memory=True)
+    with pytest.warns(UserWarning, match="no accelerator"):
+        stream = iter(loader)
+    got = list(stream)
+    assert sorted(check(*pair) for pair in got) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert not any(td["number"].is_pinned() for td, _ in got)
+
+
 def test_what_would_fork_is_refused(tq):
     for context in ("fork", torch.multiprocessing.get_context("fork")):
         with pytest.raises(ValueError, match=r"'fork' given, but workers use \.NET"):
@@ -223,6 +235,7 @@ def short_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_killed_consumer_end(short_folder: Path):
     program = short_folder / "program.py"
     program.write_text(f"import sys; sys.path.append({str(Path(__file__).parents[1])!r})\n{ENDLESS}")
