@@ -21,7 +21,6 @@ from transferqueue.streaming.stream import Delivery, StreamingDataset
 #: Seconds within which the end of a worker is known after a connection to it broke.
 _END_SEEN_S = 2.0
 #: What a fork server imports before it forks workers: torch alone takes a worker seconds else.
-
 _PRELOADED = ["__main__", "torch", "tensordict", "transferqueue.streaming"]
 
 
@@ -190,10 +189,19 @@ class LoaderIterator(Iterator[Any]):
             self._ready.extend(next(self._inner))
         except StopIteration:
             self.close()
-        except (RuntimeError, OSError, EOFError) as error:
-            explained = self._loader._explained(error, self._inner)
-            if explained is error:
-                raise
+        except Exception as error:
+            self._raise_explained(error)
+            # Torch's frames hold the error, and the error them and this iteration: it would be collected some time, its
+            # pipes first, and its workers would hear of their end when they are killed. What failed is in the text.
+            error.__traceback__ = None
+            raise
+
+    def _raise_explained(self, error: Exception) -> None:
+        """Raise what `error` means, if it means the end of a worker."""
+        if not isinstance(error, RuntimeError | OSError | EOFError):
+            return
+        explained = self._loader._explained(error, self._inner)
+        if explained is not error:
             self._inner = None
             raise explained from error
 

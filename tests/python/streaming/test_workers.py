@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -175,6 +176,17 @@ def test_an_error_in_a_worker_reaches_the_consumer_with_its_place(tq, partition)
         LookupError, match=r"(?s)in DataLoader worker process 0.*failing_fetch.*batch 1 is not to my taste"
     ):
         numbers_of(loader)
+
+
+def test_after_an_error_workers_that_wait_for_rows_end_by_themselves_when_their_iteration_is_collected(tq, partition):
+    put(partition, range(16))
+    stream = iter(StreamingDataLoader(make(partition, fetch_batch_fn=streams.failing_fetch), num_workers=1))
+    processes = stream._inner._workers
+    with contextlib.suppress(LookupError):
+        list(stream)
+    del stream
+    gc.collect()
+    assert [process.exitcode for process in processes] == [0]  # torch kills what is not back after 5 s
 
 
 def test_functions_that_have_no_name_go_to_the_workers(tq, partition):
