@@ -54,5 +54,6 @@ def require_number(what: str, value: Any, lowest: int, highest: int = LARGEST) -
     except TypeError as error:  # a tensor of several numbers, or of no whole one
         raise InvalidTypeError(f"{what}: {value!r:.80} is not one whole number; give an int") from error
     if not lowest <= number <= highest:
-        raise InvalidArgumentError(f"{what}: {number} given; give {lowest} to {highest}")
+        bounds = f"at least {lowest}" if highest == LARGEST else f"{lowest} to {highest}"
+        raise InvalidArgumentError(f"{what}: {number} given; give {bounds}")
     return number

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from transferqueue.errors import InvalidArgumentError, InvalidTypeError
+from transferqueue._arguments import require_mapping
+from transferqueue.errors import InvalidArgumentError
 
 C = TypeVar("C", bound=type)
 
@@ -73,12 +74,7 @@ def choose_backend(backend: Mapping[str, Any]) -> ChosenBackend | None:
 
 def plain_section(name: str, section: Any) -> dict[str, Any]:
     """A store's section as plain values."""
-    if section is None:
-        return {}
-    if not isinstance(section, Mapping):
-        raise InvalidTypeError(
-            f"backend.{name}: {type(section).__name__} given; it must be None, a dict or a DictConfig"
-        )
+    section = require_mapping(f"backend.{name}", section)
     try:
         config: dict[str, Any] = json.loads(json.dumps(_plain(section)))
     except (TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from transferqueue._arguments import require_mapping
 from transferqueue._logging import get_logger
 from transferqueue._operations import MessageType, Operation, pack_header, unpacked_header
 from transferqueue.errors import DeadlineExceededError, InvalidArgumentError, InvalidTypeError
@@ -58,10 +59,9 @@ def pack_metadata(storage_saved: bool, metadata: Mapping[str, Any] | None) -> st
     InvalidTypeError
         `metadata` is no dict, or JSON can't carry it.
     """
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise InvalidTypeError(f"metadata: a {type(metadata).__name__}; give a dict")
+    metadata = require_mapping("metadata", metadata)
     try:
-        return json.dumps({"storage_saved": storage_saved, "user_metadata": dict(metadata or {})}, indent=2)
+        return json.dumps({"storage_saved": storage_saved, "user_metadata": dict(metadata)}, indent=2)
     except (TypeError, ValueError) as error:
         raise InvalidTypeError(
             f"metadata: JSON can't carry it ({error}); give str, int, float, bool, None, list, dict"

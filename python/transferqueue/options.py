@@ -18,7 +18,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from transferqueue._arguments import LARGEST
+from transferqueue._arguments import LARGEST, require_mapping
 from transferqueue._backends import ChosenBackend, choose_backend, is_registered
 from transferqueue._chosen_sampler import ChosenSampler, choose_sampler
 from transferqueue._variables import PRE_ALLOCATED_ROWS, read_seconds, read_whole_number
@@ -426,15 +426,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def require_mapping(path: str, value: Any) -> Mapping[str, Any]:
-    """`value` if it is a mapping, an empty one for None."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidTypeError(f"{path}: {type(value).__name__} given; it must be None, a dict or a DictConfig")
-    return value
 
 
 def require_positive(path: str, value: float | None, highest: float = math.inf) -> None:

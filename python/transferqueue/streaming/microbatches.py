@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tensordict import TensorDict, TensorDictBase
 
+from transferqueue._arguments import require_number
 from transferqueue._tensors import construct
 from transferqueue._tensors.shortcuts import Layout
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError, NotReadyError
@@ -87,14 +88,13 @@ def chunk_batch_fn(
     Raises
     ------
     InvalidTypeError
-        `td` is no TensorDict.
+        `td` is no TensorDict, or `micro_batch_size` no whole number.
     InvalidArgumentError
         The numbers of rows differ, or `micro_batch_size` is less than 1.
     """
     if not isinstance(td, TensorDictBase):
         raise InvalidTypeError(f"chunk_batch_fn: td is a {type(td).__name__}; give a TensorDict")
-    if micro_batch_size < 1:
-        raise InvalidArgumentError(f"micro_batch_size: {micro_batch_size} given; give at least 1")
+    micro_batch_size = require_number("micro_batch_size", micro_batch_size, 1)
     rows = td.batch_size[0] if td.batch_size else 0
     if rows != batch_meta.size:
         raise InvalidArgumentError(f"chunk_batch_fn: {rows} rows of columns and {batch_meta.size} of metadata")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import multiprocessing.context
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transferqueue import _session
-from transferqueue.errors import InvalidTypeError
+from transferqueue._arguments import require_mapping
 from transferqueue.options import Options, SidecarOptions, read_section
 
 if TYPE_CHECKING:
@@ -35,10 +34,7 @@ class QueueLink:
     @classmethod
     def read(cls, config: Any) -> QueueLink:
         """Read it from None, a dict or a DictConfig; ``controller.zmq_info`` may hold the address, too."""
-        if config is None:
-            return cls(SidecarOptions())
-        if not isinstance(config, Mapping):
-            raise InvalidTypeError(f"config: {type(config).__name__} given; it must be None, a dict or a DictConfig")
+        config = require_mapping("config", config)
         sidecar: SidecarOptions = read_section(SidecarOptions, "transferqueue", config.get("transferqueue"))
         info = (config.get("controller") or {}).get("zmq_info")
         address = getattr(info, "address", info)

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 
+from transferqueue._arguments import require_number
 from transferqueue._chosen_sampler import dumps
 from transferqueue.client import TransferQueueClient
 from transferqueue.errors import InvalidArgumentError, NotReadyError
@@ -83,8 +84,8 @@ class StreamingDataset(IterableDataset[tuple[Any, BatchMeta]]):
 
     Raises
     ------
-    InvalidArgumentError
-        A number out of range, or no fields.
+    InvalidArgumentError, InvalidTypeError
+        A number out of range, or no fields; what should be a whole number is none.
     """
 
     def __init__(
@@ -102,24 +103,20 @@ class StreamingDataset(IterableDataset[tuple[Any, BatchMeta]]):
         *,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
-        require("batch_size", batch_size, 1)
-        require("micro_batch_size", micro_batch_size, 1)
-        require("dp_rank", dp_rank, 0)
-        require("buffer_bytes", buffer_bytes, 0)
         if isinstance(data_fields, str) or not data_fields:
             raise InvalidArgumentError(f"data_fields: {data_fields!r} given; give a list of at least one name")
         self.config = config
-        self.batch_size = batch_size
-        self.micro_batch_size = micro_batch_size
+        self.batch_size = require_number("batch_size", batch_size, 1)
+        self.micro_batch_size = require_number("micro_batch_size", micro_batch_size, 1)
         self.data_fields = list(data_fields)
         self.task_name = task_name
-        self.dp_rank = dp_rank
+        self.dp_rank = require_number("dp_rank", dp_rank, 0)
         self.should_check_consumption_status = should_check_consumption_status
         self.fetch_batch_fn = fetch_batch_fn or default_fetch_batch_fn
         self.process_batch_fn = process_batch_fn or chunk_batch_fn
         self._link = QueueLink.read(config)
         self._progress = Progress(partition_id)
-        self._replay = ReplayBuffer(buffer_bytes)
+        self._replay = ReplayBuffer(require_number("buffer_bytes", buffer_bytes, 0))
         #: Its workers belong to a StreamingDataLoader, which takes whole batches.
         self._is_shared = False
         #: The partition, by its turn, whose batches these are.
@@ -439,9 +436,3 @@ def whole_batches(deliveries: Iterator[Any]) -> Iterator[Any]:
         if delivery.place.batch != delivery.batch:
             yield batch
             batch = []
-
-
-def require(name: str, value: Any, least: int) -> None:
-    """Refuse what is no int of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidArgumentError(f"{name}: {value!r} given; give an int of at least {least}")

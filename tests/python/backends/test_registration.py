@@ -61,7 +61,7 @@ def test_providers_are_found_in_any_case_of_their_letters():
 def test_a_section_that_other_processes_cant_get_is_refused():
     with pytest.raises(errors.InvalidArgumentError, match=r"backend\.FileStore: .*only what JSON has"):
         Options.read({"backend": {"storage_backend": "FileStore", "FileStore": {"path": object()}}})
-    with pytest.raises(errors.InvalidTypeError, match=r"backend\.FileStore: list"):
+    with pytest.raises(errors.InvalidTypeError, match=r"backend\.FileStore: .* is a list; give a dict"):
         Options.read({"backend": {"storage_backend": "FileStore", "FileStore": []}})
 
 

@@ -48,7 +48,11 @@ def test_options_cant_be_changed():
         ({"backend": {"SimpleStorage": {"total_storage_size": True}}}, InvalidTypeError, "total_storage_size: True"),
         ({"backend": {"SimpleStorage": {"ssd_offload": {"enabled": True}}}}, InvalidArgumentError, "without a path"),
         ({"backend": {"SimpleStorage": {"ssd_offload": {"enabled": 1}}}}, InvalidTypeError, "ssd_offload.enabled: 1"),
-        ({"backend": {"SimpleStorage": {"ssd_offload": "/x"}}}, InvalidTypeError, "SimpleStorage.ssd_offload: str"),
+        (
+            {"backend": {"SimpleStorage": {"ssd_offload": "/x"}}},
+            InvalidTypeError,
+            "SimpleStorage.ssd_offload: '/x' is a str; give a dict",
+        ),
         (
             {"backend": {"SimpleStorage": {"ssd_offload": {"threshold_bytes": 0}}}},
             InvalidArgumentError,
@@ -58,7 +62,7 @@ def test_options_cant_be_changed():
         ({"transferqueue": {"timeout_s": float("nan")}}, InvalidArgumentError, "transferqueue.timeout_s: nan"),
         ({"transferqueue": {"listen": "0.0.0.0:1"}}, InvalidArgumentError, "tcp://host:port"),
         ({"transferqueue": {"address": "localhost:1"}}, InvalidArgumentError, "transferqueue.address"),
-        ("train", InvalidTypeError, "conf: str"),
+        ("train", InvalidTypeError, "conf: 'train' is a str; give a dict"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key(conf, error, key):

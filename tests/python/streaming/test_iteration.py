@@ -1,9 +1,11 @@
 """A dataset without workers: what it gives, when it waits, when it ends, where it goes on."""
 
 import gc
+import json
 import logging
 import threading
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -13,7 +15,7 @@ from support.shared_memory import counted
 from support.sidecars import expect
 from support.streams import FIELDS, check, flat, make, numbers_of, put, put_later
 from transferqueue import BatchMeta, StreamingDataLoader, StreamingDataset
-from transferqueue.errors import InvalidArgumentError, StaleBatchError
+from transferqueue.errors import InvalidArgumentError, InvalidTypeError, StaleBatchError
 from transferqueue.streaming import default_fetch_batch_fn
 
 
@@ -239,11 +241,21 @@ def test_an_error_of_a_fetch_reaches_the_consumer_and_the_next_iteration_goes_on
 
 # ---- arguments ----
 
+RIGHT = {
+    "config": None,
+    "batch_size": 4,
+    "micro_batch_size": 2,
+    "data_fields": FIELDS,
+    "partition_id": "p",
+    "task_name": "train",
+    "dp_rank": 0,
+}
+
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"batch_size": 0}, "batch_size: 0 given"),
+        ({"batch_size": 0}, "batch_size: 0 given; give at least 1"),
         ({"micro_batch_size": 0}, "micro_batch_size: 0 given"),
         ({"dp_rank": -1}, "dp_rank: -1 given"),
         ({"buffer_bytes": -1}, "buffer_bytes: -1 given"),
@@ -253,21 +265,26 @@ def test_an_error_of_a_fetch_reaches_the_consumer_and_the_next_iteration_goes_on
     ],
 )
 def test_wrong_arguments_are_refused_at_once(wrong, says):
-    right = {
-        "config": None,
-        "batch_size": 4,
-        "micro_batch_size": 2,
-        "data_fields": FIELDS,
-        "partition_id": "p",
-        "task_name": "train",
-        "dp_rank": 0,
-    }
     with pytest.raises(ValueError, match=says):
-        StreamingDataset(**(right | wrong))
+        StreamingDataset(**(RIGHT | wrong))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 2.5}, {"micro_batch_size": "2"}, {"dp_rank": True}, {"dp_rank": None}]
+)
+def test_what_should_be_a_whole_number_and_is_none_is_refused_at_once(wrong):
+    with pytest.raises(InvalidTypeError, match="; give an int of at least"):
+        StreamingDataset(**(RIGHT | wrong))
+
+
+def test_whole_numbers_may_be_numpys():
+    dataset = StreamingDataset(**(RIGHT | {"batch_size": np.int64(8), "dp_rank": np.int32(1)}))
+    assert (dataset.batch_size, dataset.dp_rank) == (8, 1)
+    assert json.loads(json.dumps(dataset.state_dict()))["dp_rank"] == 1
 
 
 def test_a_config_that_is_none_is_refused_and_so_is_a_loader_without_a_dataset():
-    with pytest.raises(TypeError, match="config: str given"):
+    with pytest.raises(TypeError, match="config: 'unix:///x' is a str; give a dict"):
         make("p", config="unix:///x")
     with pytest.raises(TypeError, match="dataset: list given"):
         StreamingDataLoader([1])
