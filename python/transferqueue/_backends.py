@@ -58,6 +58,15 @@ def register(table: dict[str, type], name: str, base: Callable[[], type]) -> Cal
     return keep
 
 
+def say_unknown(what: str, name: str, *tables: Mapping[str, type]) -> str:
+    """The message about a `name` that none of `tables` has."""
+    known = ", ".join(sorted(set[str]().union(*tables))) or "none"
+    return (
+        f"Unknown {what} {name!r}; registered in this process: {known}; "
+        "import the module that registers it before the first call"
+    )
+
+
 def choose_backend(backend: Mapping[str, Any]) -> ChosenBackend | None:
     """The registered store that the section ``backend`` names; None: the sidecar holds the rows.
 

@@ -90,9 +90,6 @@ class StorageClientFactory:
         """
         found = _backends.CLIENTS.get(client_type)
         if found is None:
-            raise InvalidArgumentError(
-                f"Unknown StorageClient {client_type!r}; registered in this process: {', '.join(sorted(_backends.CLIENTS)) or 'none'}; "
-                "import the module that registers it"
-            )
+            raise InvalidArgumentError(_backends.say_unknown("StorageClient", client_type, _backends.CLIENTS))
         made: StorageKVClient = found(dict(config))
         return made

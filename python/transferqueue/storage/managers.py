@@ -227,8 +227,6 @@ class StorageManagerFactory:
             return made
         if manager_type in _backends.CLIENTS:
             return KVStorageManager(controller_info, {"client_name": manager_type, **config})
-        known = ", ".join(sorted({*_backends.MANAGERS, *_backends.CLIENTS})) or "none"
         raise _UnknownManagerError(
-            f"Unknown StorageManager {manager_type!r}; registered in this process: {known}; import the module that registers it "
-            "before the first call"
+            _backends.say_unknown("StorageManager", manager_type, _backends.MANAGERS, _backends.CLIENTS)
         )
