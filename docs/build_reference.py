@@ -67,7 +67,7 @@ def prose(thing: Any) -> str:
 
 def members(owner: type) -> Iterator[tuple[str, Any]]:
     """Public methods and properties that a class defines itself, or takes from a part in a private module, in order."""
-    parts = [base for base in owner.__bases__ if base.__module__ == "transferqueue._checkpoints"]
+    parts = [base for base in owner.__bases__ if base.__module__ == "transferqueue._checkpoint_work"]
     for name, member in [item for home in (owner, *parts) for item in vars(home).items()]:
         if name.startswith("_"):
             continue

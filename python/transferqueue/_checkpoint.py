@@ -1,4 +1,4 @@
-"""``save_checkpoint`` and ``load_checkpoint``."""
+"""``save_checkpoint`` and ``load_checkpoint``, the root's functions; `_checkpoint_work` does them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transferqueue import _session
-from transferqueue._checkpoints import PathLike, Progress, Work, pack_metadata, resolve, run
+from transferqueue._checkpoint_work import PathLike, Progress, Work, pack_metadata, resolve, run
 from transferqueue._logging import get_logger
 from transferqueue.errors import NotRunningError
 

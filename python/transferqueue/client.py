@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from transferqueue import _backends, _operations
-from transferqueue._checkpoints import AsyncCheckpoints, Checkpoints
+from transferqueue._checkpoint_work import AsyncCheckpoints, Checkpoints
 from transferqueue._listings import Listings
 from transferqueue._operations import Operation
 from transferqueue.errors import InvalidArgumentError, InvalidTypeError

@@ -37,7 +37,7 @@ ROOMS = (
     ),
     ("meta", "_kv_batch_meta", "_legacy_samples", "_sample_views"),
     ("_operations",),
-    ("_listings", "_checkpoints"),
+    ("_listings", "_checkpoint_work"),
     ("storage",),
     ("client",),
     ("_job_folder",),
