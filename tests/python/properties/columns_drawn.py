@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from hypothesis import strategies as st
 from tensordict import NonTensorStack
 
-from support.strategies import SOME_DTYPES, tensor_of
+from support.strategies import SOME_DTYPES, nested_forms, tensor_rows, values
 
 
 @dataclass
@@ -22,21 +21,6 @@ class Drawn:
 
 
 @st.composite
-def tensor_rows(draw: st.DrawFn, dtype: torch.dtype, count: int) -> list[torch.Tensor]:
-    """Rows of one dtype; any one dimension, or two, or the rank may vary."""
-    shape = draw(st.lists(st.integers(0, 4), max_size=4))
-    varying = draw(st.sets(st.integers(0, 3), max_size=2)) & set(range(len(shape)))
-    of_any_rank = bool(shape) and draw(st.integers(0, 9)) == 0
-    seed = draw(st.integers(0, 2**16))
-    rows = []
-    for row in range(count):
-        own = [draw(st.integers(0, 4)) if dim in varying else extent for dim, extent in enumerate(shape)]
-        cut = own[: draw(st.integers(0, len(own)))] if of_any_rank else own
-        rows.append(tensor_of(dtype, cut, seed + row))
-    return rows
-
-
-@st.composite
 def tensor_columns(draw: st.DrawFn, dtype: torch.dtype, count: int) -> Drawn:
     rows = draw(tensor_rows(dtype, count))
     forms: list[Any] = [NonTensorStack(*rows)]
@@ -45,19 +29,14 @@ def tensor_columns(draw: st.DrawFn, dtype: torch.dtype, count: int) -> Drawn:
         forms += [stacked, stacked]
         if stacked.dim() > 1:
             forms.append(stacked.transpose(0, 1).contiguous().transpose(0, 1))  # not contiguous
-    if len({row.dim() for row in rows}) == 1 and rows[0].dim():
-        forms += jagged_forms(rows)
+    if len({row.dim() for row in rows}) == 1:
+        forms += nested_forms(rows) + turned_forms(rows)
     return Drawn(draw(st.sampled_from(forms)), rows)
 
 
-def jagged_forms(rows: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The nested tensors that can hold the rows; a jagged one also with its ragged dimension further back."""
+def turned_forms(rows: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The jagged tensors that can hold the rows, of one rank, with the ragged dimension further back."""
     forms = []
-    for layout in (torch.jagged, torch.strided):
-        try:
-            forms.append(torch.nested.as_nested_tensor(rows, layout=layout))
-        except (RuntimeError, NotImplementedError):
-            continue
     for dim in range(1, rows[0].dim()):
         turned = [row.transpose(0, dim).contiguous() for row in rows]
         if (
@@ -69,35 +48,10 @@ def jagged_forms(rows: list[torch.Tensor]) -> list[torch.Tensor]:
     return forms
 
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.binary(max_size=20)
-    | st.complex_numbers()
-    | st.sampled_from([np.float32(1), np.int64(2), np.bool_(True)])
-    | st.integers(0, 3).map(lambda n: torch.arange(n))
-    | st.integers(0, 3).map(lambda n: np.arange(n, dtype=np.uint8))
-)
-keys_of_dicts = st.text(max_size=5) | st.integers() | st.tuples(st.integers(), st.text(max_size=3)) | st.none()
-objects = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(keys_of_dicts, inner, max_size=3)
-        | st.frozensets(keys_of_dicts, max_size=3)
-    ),
-    max_leaves=6,
-)
-
-
 @st.composite
 def object_columns(draw: st.DrawFn, count: int) -> Drawn:
     """Objects; among them always one that is no tensor and no str, so that the field's type is that of objects."""
-    rows = draw(st.lists(objects, min_size=count, max_size=count))
+    rows = draw(st.lists(values, min_size=count, max_size=count))
     rows[draw(st.integers(0, count - 1))] = ("not", 1)
     return Drawn(NonTensorStack(*rows), rows)
 

@@ -10,10 +10,10 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from properties.columns_drawn import tensor_of
 from tensordict import NonTensorStack, TensorDict
 
 from support.columns import rows_of, same_value
+from support.strategies import tensor_of
 from transferqueue import BatchMeta, errors
 
 KEYS = [*"abcdefghij"]

@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from properties.columns_drawn import FIELDS, columns_of_type, tensor_of
+from properties.columns_drawn import FIELDS, columns_of_type
 from tensordict import TensorDict
 
 from support.columns import rows_of, same_value
+from support.strategies import tensor_of
 from transferqueue import BatchMeta, _tensors
 from transferqueue._tensors.dtypes import DTYPES
 

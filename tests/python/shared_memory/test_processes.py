@@ -68,24 +68,31 @@ class Child:
         return os.read(self._answer, 1) == b"y"
 
     def close(self) -> None:
+        """End the child; again: nothing happens."""
+        if self.pid == 0:
+            return
         os.close(self._ask)
         os.close(self._answer)
         os.waitpid(self.pid, 0)
+        self.pid = 0
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def test_a_forked_child_keeps_what_its_parent_lets_go(tq, partition):
     tq.kv_batch_put(KEYS, partition, batch(ROWS, x=column(1)))
     view = get(tq, partition)
-    child = Child(view, column(1))
-    try:
+    with Child(view, column(1)) as child:
         del view
         tq.kv_clear(KEYS, partition)
         counts = counted(tq)
         assert (counts["leases_pinned"], counts["bytes_used"]) == (1, BYTES)
         use_all_room(tq, partition)
         assert child.is_right()
-    finally:
-        child.close()
     expect(lambda: counted(tq)["bytes_used"] == 0, lambda: str(counted(tq)))
 
 
@@ -95,8 +102,7 @@ def test_ten_thousand_puts_of_the_parent_do_not_reach_its_child(tq, partition):
     tq.kv_batch_put(small, partition, batch(16, x=stored))
     view = tq.kv_batch_get(small, partition, ["x"], layout="dense")["x"]
     assert is_view(view)
-    child = Child(view, stored.clone())
-    try:
+    with Child(view, stored.clone()) as child:
         del view
         data = batch(16, x=torch.full((16, 1024), -1.0))
         for step in range(10_000):
@@ -104,15 +110,12 @@ def test_ten_thousand_puts_of_the_parent_do_not_reach_its_child(tq, partition):
             if step % 1000 == 0:
                 assert child.is_right(), step
         assert child.is_right()
-    finally:
-        child.close()
 
 
 def test_a_child_and_its_parent_write_each_to_its_own(tq, partition):
     tq.kv_batch_put(KEYS, partition, batch(ROWS, x=column(1)))
     view = get(tq, partition)
-    child = Child(view, column(1), write=True)
-    try:
+    with Child(view, column(1), write=True) as child:
         assert child.is_right()
         view.fill_(-1)
         assert child.is_right()
@@ -120,21 +123,19 @@ def test_a_child_and_its_parent_write_each_to_its_own(tq, partition):
         del view
         assert torch.equal(get(tq, partition), column(1))
         assert child.is_right()
-    finally:
-        child.close()
 
 
 def test_pins_last_until_the_last_of_several_children_has_ended(tq, partition):
     tq.kv_batch_put(KEYS, partition, batch(ROWS, x=column(1)))
     view = get(tq, partition)
-    children = [Child(view, column(1)) for _ in range(3)]
-    del view
-    tq.kv_clear(KEYS, partition)
-    for left in (2, 1, 0):
-        assert counted(tq)["bytes_used"] == BYTES
-        assert all(child.is_right() for child in children)
-        children.pop().close()
-        assert len(children) == left
+    with Child(view, column(1)) as first, Child(view, column(1)) as second, Child(view, column(1)) as third:
+        del view
+        tq.kv_clear(KEYS, partition)
+        children = [first, second, third]
+        while children:
+            assert counted(tq)["bytes_used"] == BYTES
+            assert all(child.is_right() for child in children)
+            children.pop().close()
     expect(lambda: counted(tq)["bytes_used"] == 0, lambda: str(counted(tq)))
 
 

@@ -24,18 +24,38 @@ def tensor_of(dtype: torch.dtype, shape: list[int], seed: int) -> torch.Tensor:
 
 
 @st.composite
-def batches(draw: st.DrawFn, rows: int | None = None) -> list[torch.Tensor]:
-    """Rows of one dtype; some dimensions, or the rank, may vary."""
-    dtype = draw(st.sampled_from(SOME_DTYPES))
-    rows = draw(st.integers(1, 6)) if rows is None else rows
+def tensor_rows(draw: st.DrawFn, dtype: torch.dtype, count: int) -> list[torch.Tensor]:
+    """Rows of one dtype; any one dimension, or two, or the rank may vary."""
     shape = draw(st.lists(st.integers(0, 4), max_size=4))
     varying = draw(st.sets(st.integers(0, 3), max_size=2)) & set(range(len(shape)))
-    cut = draw(st.booleans()) and bool(shape) and draw(st.integers(0, 9)) == 0
-    tensors = []
-    for row in range(rows):
+    of_any_rank = bool(shape) and draw(st.integers(0, 9)) == 0
+    seed = draw(st.integers(0, 2**16))
+    rows = []
+    for row in range(count):
         own = [draw(st.integers(0, 4)) if dim in varying else extent for dim, extent in enumerate(shape)]
-        tensors.append(tensor_of(dtype, own[: draw(st.integers(0, len(own)))] if cut else own, seed=row))
-    return tensors
+        cut = own[: draw(st.integers(0, len(own)))] if of_any_rank else own
+        rows.append(tensor_of(dtype, cut, seed + row))
+    return rows
+
+
+@st.composite
+def batches(draw: st.DrawFn, rows: int | None = None) -> list[torch.Tensor]:
+    """Rows as `tensor_rows` has them, of any dtype."""
+    dtype = draw(st.sampled_from(SOME_DTYPES))
+    return draw(tensor_rows(dtype, draw(st.integers(1, 6)) if rows is None else rows))
+
+
+def nested_forms(rows: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The rows as nested tensors, in each layout that can hold them."""
+    if len({row.dim() for row in rows}) != 1 or not rows[0].dim():
+        return []
+    forms = []
+    for layout in (torch.jagged, torch.strided):
+        try:
+            forms.append(torch.nested.as_nested_tensor(rows, layout=layout))
+        except (RuntimeError, NotImplementedError):
+            continue
+    return forms
 
 
 @st.composite
@@ -45,13 +65,7 @@ def ways_to_put(draw: st.DrawFn, count: int | None = None) -> tuple[Any, list[to
     forms: list[Any] = [rows]
     if len({row.shape for row in rows}) == 1:
         forms.append(torch.stack(rows))
-    if len({row.dim() for row in rows}) == 1 and rows[0].dim():
-        for layout in (torch.jagged, torch.strided):
-            try:
-                forms.append(torch.nested.as_nested_tensor(rows, layout=layout))
-            except (RuntimeError, NotImplementedError):
-                continue
-    return draw(st.sampled_from(forms)), rows
+    return draw(st.sampled_from(forms + nested_forms(rows))), rows
 
 
 scalars = (
@@ -63,7 +77,7 @@ scalars = (
     | st.binary(max_size=20)
     | st.complex_numbers()
     | st.binary(max_size=5).map(bytearray)
-    | st.sampled_from([np.float32(1), np.int64(2), np.str_("s")])
+    | st.sampled_from([np.float32(1), np.int64(2), np.bool_(True), np.str_("s")])
     | st.integers(0, 3).map(lambda n: torch.arange(n))
     | st.integers(0, 3).map(lambda n: np.arange(n, dtype=np.uint8))
 )
