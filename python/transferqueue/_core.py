@@ -11,7 +11,7 @@ import enum
 import os
 import time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -185,25 +185,10 @@ class Connection:
         """
         client = self._require_open()
         exchange = take_exchange()
-        ticket = 0
-        try:
-            # The name keeps the segments' table alive.
-            table = exchange.fill(header, segments, timeout_s)  # noqa: F841
-            status = self._functions.client_call(client, type, exchange.request_at, exchange.reply_at)
-            if status == NOT_YET:
-                ticket = exchange.ticket
-                while status == NOT_YET:
-                    status = self._functions.client_wait(client, ticket, exchange.reply_at)
-                ticket = 0
-            reply = exchange.read(status)
-        except Exception:
-            put_back(exchange)
-            raise
-        except BaseException:
-            self._abandon(client, ticket, exchange)
-            raise
-        put_back(exchange)
-        return reply
+        # The name keeps the segments' table alive.
+        table = exchange.fill(header, segments, timeout_s)  # noqa: F841
+        call = self._functions.client_call
+        return self._finish(client, exchange, lambda: call(client, type, exchange.request_at, exchange.reply_at))
 
     async def acall(
         self,
@@ -260,12 +245,25 @@ class Connection:
         client = self._require_open()
         numbers = array("q", lengths)
         address, count = numbers.buffer_info()
+        timeout_ms = to_milliseconds(timeout_s)
         exchange = take_exchange()
         exchange.clear()
+        reserve = self._functions.client_reserve
+        return self._finish(
+            client, exchange, lambda: reserve(client, address, count, timeout_ms, exchange.reply_at)
+        ).frames
+
+    def _require_open(self) -> int:
+        _runtime.check_process()
+        if self._client == 0:
+            raise ConnectionLostError(f"{self.address}: the connection was closed here; open a new one")
+        return self._client
+
+    def _finish(self, client: int, exchange: Exchange, start: Callable[[], int]) -> ReplyMessage:
+        """Start a request, which gives the first status, and wait for its reply; then `exchange` is the next call's."""
         ticket = 0
         try:
-            timeout_ms = to_milliseconds(timeout_s)
-            status = self._functions.client_reserve(client, address, count, timeout_ms, exchange.reply_at)
+            status = start()
             while status == NOT_YET:
                 ticket = ticket or exchange.ticket
                 status = self._functions.client_wait(client, ticket, exchange.reply_at)
@@ -275,23 +273,14 @@ class Connection:
             put_back(exchange)
             raise
         except BaseException:
-            self._abandon(client, ticket, exchange)
+            # An interrupt ended the wait: the core forgets the request, or its reply if that has just come.
+            ticket = ticket or exchange.ticket
+            if ticket:
+                self._functions.client_cancel(client, ticket)
+            exchange.discard()
             raise
         put_back(exchange)
-        return reply.frames
-
-    def _require_open(self) -> int:
-        _runtime.check_process()
-        if self._client == 0:
-            raise ConnectionLostError(f"{self.address}: the connection was closed here; open a new one")
-        return self._client
-
-    def _abandon(self, client: int, ticket: int, exchange: Exchange) -> None:
-        """An interrupt ended the wait: the core forgets the request, or its reply if that has just come."""
-        ticket = ticket or exchange.ticket
-        if ticket:
-            self._functions.client_cancel(client, ticket)
-        exchange.discard()
+        return reply
 
     def __enter__(self) -> Connection:
         return self
