@@ -58,10 +58,10 @@ internal sealed partial class CoreHandler
 
     private Reply Look(Request request) => request switch
     {
-        PingRequest => OkReply.Instance,
+        PlainRequest { Type: MessageType.Ping } => OkReply.Instance,
         MetaRequest all => Batch(_controller.ForceFetch(all.Partition, all.Fields)),
         RetrieveMetaRequest retrieve => Batch(_machine.RetrieveMeta(retrieve.Partition, retrieve.Keys, create: false), MessageType.RetrieveMeta),
-        RetrieveKeysRequest retrieve => _controller.RetrieveKeys(retrieve.Partition, retrieve.Indexes) is { } keys
+        PartitionRowsRequest { Type: MessageType.RetrieveKeys } retrieve => _controller.RetrieveKeys(retrieve.Partition, retrieve.Indexes) is { } keys
             ? new RetrieveKeysReply(true, [.. keys])
             : new RetrieveKeysReply(false, []),
         ListRequest list => List(list),
@@ -69,10 +69,10 @@ internal sealed partial class CoreHandler
         ConsumptionStatusRequest { Check: true } status => new CheckReply(_controller.IsConsumed(status.Partition, status.Task)),
         ProductionStatusRequest status => Status(_controller.ProductionStatus(status.Partition, status.Fields)),
         ConsumptionStatusRequest status => Status(_controller.ConsumptionStatus(status.Partition, status.Task)),
-        TagsRequest tags => new TagsReply(_controller.TagsOf(tags.Partition, tags.Indexes)),
-        PartitionsRequest => new PartitionsReply([.. _controller.Partitions.Select(partition => partition.Name)]),
-        StatsRequest => new StatsReply(Stats()),
-        MetricsRequest => Metrics(),
+        PartitionRowsRequest { Type: MessageType.Tags } tags => new TagsReply(_controller.TagsOf(tags.Partition, tags.Indexes)),
+        PlainRequest { Type: MessageType.Partitions } => new PartitionsReply([.. _controller.Partitions.Select(partition => partition.Name)]),
+        PlainRequest { Type: MessageType.Stats } => new StatsReply(Stats()),
+        PlainRequest { Type: MessageType.Metrics } => Metrics(),
         CheckpointProgressRequest progress => Progress(progress),
         _ => throw new ProtocolException($"core: a request of type {request.Type} has no meaning here"),
     };

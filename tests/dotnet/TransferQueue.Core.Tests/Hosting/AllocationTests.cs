@@ -24,7 +24,7 @@ public sealed class AllocationTests : IDisposable
     }
 
     [Fact]
-    public void APingAllocatesNothing() => AssertBytes(0, new PingRequest());
+    public void APingAllocatesNothing() => AssertBytes(0, PlainRequest.Ping);
 
     /// <summary>Left: the request and its array of names, the reply, two delegates.</summary>
     [Fact]

@@ -184,7 +184,7 @@ public sealed class SharedMemoryTests : IDisposable
         TestColumn column = TestColumn.Dense(_random, "x", DType.UInt8, 8, 1 << 20);
         Task sending = Task.Run(() => _client.Send(PutRequest("p", column, "k"), timeout: 60_000, frames: (column.Frame(), 0, 0)), TestContext.Current.CancellationToken);
         TestClient.Until(() => other.Stat("room_waiting") == 1, "the put waits");
-        other.Ask(new PingRequest());
+        other.Ask(PlainRequest.Ping);
         other.Ask(new ReleaseRequest(default, [(ulong)lent.Loan]));
         await sending;
         _client.Receive();

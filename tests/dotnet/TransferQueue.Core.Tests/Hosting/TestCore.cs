@@ -140,7 +140,7 @@ internal sealed unsafe class TestCoreClient : IDisposable
     public Span<byte> At(ulong place, long length) =>
         new((byte*)_maps[FramePlace.Segment(place)] + FramePlace.Offset(place), (int)length);
 
-    public long Stat(string name) => StatsReply.Read(Ask(new StatsRequest()).Header).Values[name];
+    public long Stat(string name) => StatsReply.Read(Ask(PlainRequest.Stats).Header).Values[name];
 
     public void Dispose() => _channel.Dispose();
 }

@@ -74,7 +74,7 @@ public sealed class HostileHeaderTests
     [Fact]
     public void SomethingBehindTheHeaderIsRefused()
     {
-        byte[] header = [.. new PingRequest().ToHeader().Span, 0xC0];
+        byte[] header = [.. PlainRequest.Ping.ToHeader().Span, 0xC0];
         var error = Assert.Throws<ProtocolException>(() => Request.Read(1, 2, header, [], ProtocolLimits.Default));
         Assert.Contains("1 bytes behind", error.Message);
     }

@@ -37,7 +37,7 @@ public sealed class LimitTests
     public void RowsHaveALimit()
     {
         AssertLimit(new ClearKeysRequest("p", ["1", "2", "3"]), new ProtocolLimits { Rows = 3 }, new ProtocolLimits { Rows = 2 });
-        AssertLimit(new RetrieveKeysRequest("p", [1, 2, 3]), new ProtocolLimits { Rows = 3 }, new ProtocolLimits { Rows = 2 });
+        AssertLimit(new PartitionRowsRequest(MessageType.RetrieveKeys, "p", [1, 2, 3]), new ProtocolLimits { Rows = 3 }, new ProtocolLimits { Rows = 2 });
         AssertLimit(new PutRequest(9, "p", default, null, null, [], PutWant.None), new ProtocolLimits { Rows = 9 }, new ProtocolLimits { Rows = 8 });
     }
 

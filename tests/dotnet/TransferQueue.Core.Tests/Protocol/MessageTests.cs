@@ -34,7 +34,7 @@ public sealed class MessageTests
     [Fact]
     public void AnotherVersionIsRefusedNamingBoth()
     {
-        var error = Assert.Throws<ProtocolVersionException>(() => Request.Read(7, 2, new PingRequest().ToHeader(), [], ProtocolLimits.Default));
+        var error = Assert.Throws<ProtocolVersionException>(() => Request.Read(7, 2, PlainRequest.Ping.ToHeader(), [], ProtocolLimits.Default));
         Assert.Contains("version 7", error.Message);
         Assert.Contains("version 1", error.Message);
     }
@@ -53,7 +53,7 @@ public sealed class MessageTests
 
     [Fact]
     public void OnlyAPutHasFrames() =>
-        Assert.Throws<ProtocolException>(() => Request.Read(1, 2, new PingRequest().ToHeader(), [8], ProtocolLimits.Default));
+        Assert.Throws<ProtocolException>(() => Request.Read(1, 2, PlainRequest.Ping.ToHeader(), [8], ProtocolLimits.Default));
 
     [Theory]
     [InlineData(0)]

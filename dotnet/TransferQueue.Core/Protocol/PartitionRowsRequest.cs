@@ -2,18 +2,19 @@ using System.Collections.Immutable;
 
 namespace TransferQueue.Protocol;
 
-/// <summary>RETRIEVE_KEYS: the keys of some rows.</summary>
+/// <summary>TAGS, RETRIEVE_KEYS: asks for the tags, or the keys, of some rows of a partition.</summary>
+/// <param name="Type">Which of the two.</param>
 /// <param name="Partition">Whose rows.</param>
 /// <param name="Indexes">Global indexes.</param>
-internal sealed record RetrieveKeysRequest(string Partition, ImmutableArray<long> Indexes) : Request
+internal sealed record PartitionRowsRequest(MessageType Type, string Partition, ImmutableArray<long> Indexes) : Request
 {
     private static readonly HeaderKeys Keys = new("partition", "indexes");
 
     /// <inheritdoc/>
-    internal override MessageType Type => MessageType.RetrieveKeys;
+    internal override MessageType Type { get; } = Type;
 
     /// <summary>Reads the header.</summary>
-    internal static RetrieveKeysRequest Read(ref HeaderReader reader)
+    internal static PartitionRowsRequest Read(MessageType type, ref HeaderReader reader)
     {
         string? partition = null;
         ImmutableArray<long> indexes = default;
@@ -24,7 +25,7 @@ internal sealed record RetrieveKeysRequest(string Partition, ImmutableArray<long
             else
                 indexes = reader.Indexes();
         }
-        return new RetrieveKeysRequest(reader.Required(partition, "partition"), reader.Required(indexes, "indexes"));
+        return new PartitionRowsRequest(type, reader.Required(partition, "partition"), reader.Required(indexes, "indexes"));
     }
 
     /// <inheritdoc/>
