@@ -111,11 +111,12 @@ internal sealed class ClientSession : IDisposable
             ((PooledCall)call).Start();
     }
 
-    /// <summary>Makes a request that is not sent yet. A small one is copied; a large one uses the caller's memory until it is completed.</summary>
+    /// <summary>Makes a request that is not sent yet. A small one is copied; a large one, or one that may be on loan, uses the caller's memory until it is completed.</summary>
     public SubmittedCall Prepare(ClientRequest request, CompletionQueue queue)
     {
         Check(request);
-        return request.PayloadBytes + request.Header.Length <= Multiplexer.MostBytes && !HasLoans(request)
+        bool mayUseLoans = request.LargestFrameBytes >= FramePlace.SmallestBytes && Memory is { Loans.IsEmpty: false };
+        return request.PayloadBytes + request.Header.Length <= Multiplexer.MostBytes && !mayUseLoans
             ? new MultiplexedCall(this, request, queue)
             : new PooledCall(this, request, queue);
     }
@@ -166,16 +167,6 @@ internal sealed class ClientSession : IDisposable
 
     /// <summary>The error of calls after, or at, <see cref="Dispose"/>.</summary>
     internal ConnectionLostException ClosedHere() => new($"core at {Options.Address}: the connection was closed here; open a new one");
-
-    private bool HasLoans(ClientRequest request)
-    {
-        if (request.LargestFrameBytes < FramePlace.SmallestBytes || Memory is not { } memory)
-            return false;
-        foreach (FrameSegment segment in request.Segments)
-            if (memory.Loans.Contains(segment.Bytes.Address, segment.Bytes.Length))
-                return true;
-        return false;
-    }
 
     private void Check(ClientRequest request)
     {

@@ -10,6 +10,9 @@ internal sealed class LoanTable(SharedMemory memory)
     /// <summary>Read without the lock: no put looks here while nothing is on loan.</summary>
     private volatile int _count;
 
+    /// <summary>Whether nothing is on loan.</summary>
+    public bool IsEmpty => _count == 0;
+
     /// <summary>Adds the frames of a new loan.</summary>
     public LoanedFrame[] Add(ulong id, ReadOnlySpan<ulong> places, ReadOnlySpan<long> lengths)
     {
@@ -27,20 +30,11 @@ internal sealed class LoanTable(SharedMemory memory)
         return frames;
     }
 
-    /// <summary>Whether exactly these bytes are on loan.</summary>
-    public bool Contains(nint address, long length)
-    {
-        if (_count == 0)
-            return false;
-        lock (_gate)
-            return _frames.TryGetValue(address, out LoanedFrame? frame) && frame.Bytes.Length == length;
-    }
-
     /// <summary>A put takes a frame: no other one can meanwhile.</summary>
     /// <returns>Null if exactly these bytes are not on loan.</returns>
     public LoanedFrame? TryTake(nint address, long length)
     {
-        if (_count == 0)
+        if (IsEmpty)
             return null;
         lock (_gate)
         {

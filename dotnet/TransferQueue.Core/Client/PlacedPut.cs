@@ -24,10 +24,12 @@ internal sealed class PlacedPut : SteppedCall
     private readonly List<int> _reserved = [];
     private readonly BulkCopy _copy = new();
 
-    /// <summary>The exchange that is under way: RESERVE, then PUT.</summary>
-    private BlockingCall? _exchange;
+    /// <summary>RESERVE, until its answer is there; null: nothing has to be reserved, or it is.</summary>
+    private BlockingCall? _reserve;
+
+    /// <summary>PUT, once all frames have their place.</summary>
+    private BlockingCall? _put;
     private ulong _loan;
-    private bool _isPutting;
     private bool _hasEnded;
 
     /// <summary>Prepares a put; nothing is sent before <see cref="SteppedCall.Step"/>.</summary>
@@ -40,7 +42,7 @@ internal sealed class PlacedPut : SteppedCall
         memory.Hold();
         TakeLoans();
         if (_reserved.Count > 0)
-            _exchange = BlockingCall.Of(session, new ReserveRequest([.. _reserved.Select(frame => request.FrameLengths[frame])]), request.Timeout);
+            _reserve = BlockingCall.Of(session, new ReserveRequest([.. _reserved.Select(frame => request.FrameLengths[frame])]), request.Timeout);
     }
 
     /// <inheritdoc/>
@@ -60,12 +62,12 @@ internal sealed class PlacedPut : SteppedCall
     }
 
     /// <inheritdoc/>
-    protected override void Complete(ClientReply reply) => End(isAnswered: _isPutting);
+    protected override void Complete(ClientReply reply) => End(isAnswered: _put is not null);
 
     private ClientReply? Put(Deadline until)
     {
         ObjectDisposedException.ThrowIf(_hasEnded, this);
-        if (!_isPutting && _exchange is { } reserve)
+        if (_reserve is { } reserve)
         {
             if (reserve.Step(until.Left) is not { } reply)
                 return null;
@@ -73,7 +75,7 @@ internal sealed class PlacedPut : SteppedCall
                 return reply;
             using (reply)
                 Take(ReserveReply.Read(reply.CopyHeader()));
-            _exchange = null;
+            _reserve = null;
         }
         while (!_copy.IsDone)
         {
@@ -82,9 +84,8 @@ internal sealed class PlacedPut : SteppedCall
             if (!_copy.Run(CopiedPerStep) && until.IsOver)
                 return null;
         }
-        if (!_isPutting)
-            BeginPut();
-        return _exchange!.Step(until.Left);
+        _put ??= BeginPut();
+        return _put.Step(until.Left);
     }
 
     /// <summary>Sorts the frames: computed in place, to be reserved, in the message.</summary>
@@ -145,13 +146,12 @@ internal sealed class PlacedPut : SteppedCall
         }
     }
 
-    private void BeginPut()
+    private BlockingCall BeginPut()
     {
         if (_deadline.IsOver)
             throw BlockingCall.Late(_request.Type, _timeout);
         bool isFirst = _reserved.Count == 0; // no time has gone by: the server's default stays the server's
-        _exchange = new BlockingCall(_session, _request.At(_places, isFirst ? _request.Timeout : _deadline.Left));
-        _isPutting = true;
+        return new BlockingCall(_session, _request.At(_places, isFirst ? _request.Timeout : _deadline.Left));
     }
 
     private void End(bool isAnswered)
@@ -159,7 +159,8 @@ internal sealed class PlacedPut : SteppedCall
         if (_hasEnded)
             return;
         _hasEnded = true;
-        _exchange?.Dispose();
+        _reserve?.Dispose();
+        _put?.Dispose();
         foreach (LoanedFrame frame in _taken)
             _memory.Loans.Settle(frame, isAnswered);
         if (isAnswered)
