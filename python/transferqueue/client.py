@@ -484,8 +484,9 @@ class TransferQueueClient(Checkpoints, AsyncTransferQueueClient):
             Seconds that a fetch waits for rows; default that of the client, 30. With ``polling_mode`` it never waits and returns an
             empty BatchMeta.
         wait_s : float, optional
-            Seconds that a fetch waits for rows, with or without ``polling_mode``; 0: an empty BatchMeta at once. Better
-            than a short `timeout_s`, at which rows may be consumed whose answer comes too late.
+            Seconds that a fetch waits for rows, with or without ``polling_mode``; 0: an empty BatchMeta at once, or as soon as a
+            sampler of your own has no batch. Better than a short `timeout_s`, at which rows may be consumed whose answer
+            comes too late.
 
         Raises
         ------

@@ -15,7 +15,7 @@ internal sealed partial class CoreHandler
         if (request.Task is null)
             throw new InvalidArgumentException($"partition '{request.Partition}': a fetch without a task; name the task that consumes the rows");
         bool waits = request.WaitMilliseconds is > 0 || (request.WaitMilliseconds is null && !_options.PollingMode);
-        if (request.WaitMilliseconds is { } wait)
+        if (request.WaitMilliseconds is { } wait and > 0) // else a user's sampler may still take its time to pick
             deadline = Math.Min(deadline, Environment.TickCount64 + wait);
         var query = new FetchQuery(request.Partition, request.Task, request.Fields, request.BatchSize ?? 0, request.Sampling ?? default);
         if (_controller.IsSamplerHosted)
