@@ -10,6 +10,9 @@ internal sealed partial class Controller
     /// <summary>Whether the sampler runs elsewhere, so that <see cref="Pick"/> can't be used.</summary>
     public bool IsSamplerHosted => _sampler is HostedSampler;
 
+    /// <summary>The sampler that picks.</summary>
+    public ISampler Sampler => _sampler;
+
     /// <summary>The sampler's name.</summary>
     public string SamplerName => _sampler.Name;
 

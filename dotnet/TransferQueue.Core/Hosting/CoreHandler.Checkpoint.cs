@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using TransferQueue.Control;
 using TransferQueue.Protocol;
 using TransferQueue.Records;
+using TransferQueue.Sampling;
 using TransferQueue.Storage;
 
 namespace TransferQueue.Hosting;
@@ -191,15 +192,16 @@ internal sealed partial class CoreHandler : IDisposable
     /// <summary>Everything is read and verified: puts it in the place of what there is.</summary>
     private void Swap(CheckpointJob job, CheckpointContent content)
     {
-        bool isSameSampler = content.Sampler == SamplerIdentity;
+        (ISampler sampler, string identity, long clock) = OnLoop(() => (_controller.Sampler, SamplerIdentity, _controller.NextClock));
+        bool isSameSampler = content.Sampler == identity;
         bool remembers = content.SamplerState is not null || content.Image.Partitions.Any(partition => !partition.Batches.IsEmpty);
         if (!isSameSampler && remembers)
-            job.Note = $"it was saved with the sampler {content.Sampler}, this queue has {SamplerIdentity}: what that one remembered is left out";
-        var record = new LoadRecord(isSameSampler ? content.Image : content.Image.WithoutBatches(), NewFloor());
-        record.Prepare(OnLoop(() => _controller.NextClock));
+            job.Note = $"it was saved with the sampler {content.Sampler}, this queue has {identity}: what that one remembered is left out";
+        var record = new LoadRecord(isSameSampler ? content.Image : content.Image.WithoutBatches(), NewFloor()) { Sampler = remembers ? sampler : null };
+        record.Prepare(clock);
         OnLoop(() => _machine.Validate(record));
         ReadOnlyMemory<byte>? state = isSameSampler ? content.SamplerState : null;
-        bool isAsked = _controller.IsSamplerHosted && state is not null;
+        bool isAsked = sampler is HostedSampler && state is not null;
         if (isAsked)
             _checkpoints!.Wait<bool>(Loop, end => LoadSampler(state!.Value, end));
         try

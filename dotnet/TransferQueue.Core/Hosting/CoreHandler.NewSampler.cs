@@ -10,7 +10,7 @@ internal sealed partial class CoreHandler
     /// <summary>Constructor arguments of the core's own sampler that was chosen last; null: none was, it is still that of the options.</summary>
     private ImmutableDictionary<string, int>? _chosenArguments;
 
-    /// <summary>What tells the sampler from others in a checkpoint: name and constructor arguments; of a user's own the name of its class. Any thread.</summary>
+    /// <summary>What tells the sampler from others in a checkpoint: name and constructor arguments; of a user's own the name of its class. The loop's thread, or any while nothing may change.</summary>
     private string SamplerIdentity => _controller.IsSamplerHosted
         ? _controller.SamplerName
         : $"{_controller.SamplerName}({string.Join(", ", (_chosenArguments ?? _options.SamplerArguments).OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"))})";

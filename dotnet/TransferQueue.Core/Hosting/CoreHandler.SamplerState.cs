@@ -104,7 +104,7 @@ internal sealed partial class CoreHandler
     private void FailWish()
     {
         if (_wish is { Number: > 0 } wish)
-            EndWish(null, new SamplerException($"sampler {_controller.SamplerName}: its process ended before its state was {Done(wish)}; it starts again, without what it remembered"));
+            EndWish(null, new SamplerException($"sampler {_controller.SamplerName}: its process ended before its state was {Done(wish)}: it crashed, and starts again without what it remembered, or another one was registered; save or load again"));
     }
 
     private long ExpireWish(long now)

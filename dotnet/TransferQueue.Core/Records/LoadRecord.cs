@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using MessagePack;
 using TransferQueue.Columns;
 using TransferQueue.Control;
+using TransferQueue.Sampling;
 using TransferQueue.Storage;
 
 namespace TransferQueue.Records;
@@ -15,6 +16,9 @@ internal sealed class LoadRecord(ControllerImage image, uint floor) : Record<lon
 
     /// <inheritdoc/>
     public override RecordKind Kind => RecordKind.Load;
+
+    /// <summary>The sampler that remembers what is loaded: the one that picks then must still be it. Null: whichever does. Not written.</summary>
+    public ISampler? Sampler { get; init; }
 
     internal override IEnumerable<string> Wakes => image.Partitions.Select(partition => partition.Name);
 
@@ -49,6 +53,9 @@ internal sealed class LoadRecord(ControllerImage image, uint floor) : Record<lon
 
     private protected override LoadedState PlanChange(Controller controller, StorageManager storage)
     {
+        if (Sampler is not null && Sampler != controller.Sampler)
+            throw new SamplerException(
+                $"sampler {Sampler.Name}: another one, {controller.SamplerName}, was registered while a checkpoint with what it remembered was loaded; nothing has changed, load again");
         if (_built is null)
             Prepare(controller.NextClock);
         storage.CheckRows(0, checked((int)_built!.StoredCount));

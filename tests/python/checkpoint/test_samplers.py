@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from queue_fixtures import running_queue
 from tensordict import TensorDict
 
-from support.asking_samplers import children, configuration, expect, fetch, put
-from support.checkpoint_samplers import Drawing, Forgetful, Unpackable
+from support.asking_samplers import PATIENCE_S, children, configuration, expect, fetch, put
+from support.checkpoint_samplers import Dawdling, Drawing, Forgetful, Unpackable
 from support.own_samplers import Counting, LastRows
 from transferqueue.errors import SamplerError
 
@@ -172,3 +175,63 @@ def test_fetches_of_a_users_sampler_go_on_while_checkpoints_are_written(tmp_path
         consumer.join()
         assert sorted(got) == sorted(set(got))
         assert client.stats()["faults"] == 0
+
+
+@pytest.mark.parametrize("other", ["SequentialSampler", Counting])
+def test_a_save_ends_when_the_sampler_that_it_waits_for_is_replaced(tmp_path: Path, caplog: Any, other: Any):
+    with running_queue(configuration(Dawdling(str(tmp_path)))) as tq, ThreadPoolExecutor(1) as pool:
+        put(tq, "p", 2)
+        saving = pool.submit(tq.save_checkpoint, tmp_path / "ck")
+        expect((tmp_path / "offered").exists)
+        tq.register_sampler(other)
+        with pytest.raises(SamplerError, match="another one was registered"):
+            saving.result(PATIENCE_S)
+        assert not (tmp_path / "ck").exists()
+        tq.save_checkpoint(tmp_path / "ck")
+        tq.load_checkpoint(tmp_path / "ck")
+        assert caplog.text == ""  # it names the one that is there now
+
+
+@pytest.mark.parametrize("other", ["SequentialSampler", Counting])
+def test_a_load_ends_when_the_sampler_that_it_waits_for_is_replaced(tmp_path: Path, caplog: Any, other: Any):
+    with running_queue(configuration(Dawdling(str(tmp_path)))) as tq, ThreadPoolExecutor(1) as pool:
+        put(tq, "p", 2)
+        (tmp_path / "go").touch()
+        tq.save_checkpoint(tmp_path / "ck")
+        (tmp_path / "go").unlink()
+        (tmp_path / "offered").unlink()
+        put(tq, "later", 1)
+        loading = pool.submit(tq.load_checkpoint, tmp_path / "ck")
+        expect((tmp_path / "offered").exists)
+        tq.register_sampler(other)
+        with pytest.raises(SamplerError, match="another one was registered"):
+            loading.result(PATIENCE_S)
+        assert tq.get_client().get_partition_list() == ["p", "later"]
+        tq.load_checkpoint(tmp_path / "ck")
+        assert tq.get_client().get_partition_list() == ["p"]
+        assert "saved with the sampler Dawdling" in caplog.text
+        assert len(fetch(tq, "p", 1)) == 1
+
+
+@pytest.mark.parametrize("other", ["SequentialSampler", LastRows])
+def test_a_save_that_waits_while_a_replaced_sampler_picks_is_refused_or_names_the_new_one(
+    tmp_path: Path, caplog: Any, other: Any
+):
+    with running_queue(configuration(LastRows)) as tq, ThreadPoolExecutor(2) as pool:
+        put(tq, "p", 2)
+        picking = pool.submit(fetch, tq, "p", 1, mishap="wait", folder=str(tmp_path))
+        expect((tmp_path / "offered").exists)
+        asked = threading.Event()
+        saving = pool.submit(tq.save_checkpoint, tmp_path / "ck", progress=lambda done, total: asked.set())
+        assert asked.wait(PATIENCE_S)
+        tq.register_sampler(other)
+        assert isinstance(picking.exception(PATIENCE_S), SamplerError | None)
+        refused = saving.exception(PATIENCE_S)
+        if refused is None:
+            tq.load_checkpoint(tmp_path / "ck")
+            assert caplog.text == ""
+        else:
+            assert isinstance(refused, SamplerError)
+            assert "another one was registered" in str(refused)
+            assert not (tmp_path / "ck").exists()
+        assert len(fetch(tq, "p", 1)) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from support.own_samplers import LastRows
+from support.own_samplers import LastRows, wait_for_word
 from transferqueue.sampler import BaseSampler
 
 
@@ -47,6 +47,28 @@ class Unpackable(LastRows):
 
     def save_checkpoint(self) -> dict[str, Any]:
         return {"_lock": self._lock}
+
+
+class Dawdling(LastRows):
+    """Takes its time to say, or to take in, what it remembers: until a file is there.
+
+    Parameters
+    ----------
+    folder
+        Where it says in a file what it was asked for, and waits for the file ``go``.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def save_checkpoint(self) -> dict[str, Any]:
+        wait_for_word("save", {"folder": self.folder})
+        return super().save_checkpoint()
+
+    def load_checkpoint(self, state: Mapping[str, Any]) -> None:
+        wait_for_word("load", {"folder": self.folder})
+        super().load_checkpoint(state)
 
 
 class Forgetful(LastRows):

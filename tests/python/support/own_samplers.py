@@ -97,8 +97,8 @@ def tell_statuses(ready: list[int], kwargs: dict[str, Any]) -> None:
     raise RuntimeError(f"{rows.tolist()} {consumed.tolist()} {produced.tolist()}")
 
 
-def wait_for_word(ready: list[int], kwargs: dict[str, Any]) -> None:
-    """Say in a file what was offered, and go on when another one is there."""
+def wait_for_word(ready: Any, kwargs: dict[str, Any]) -> None:
+    """Say in a file what was offered, or is asked, and go on when another one is there."""
     folder = Path(kwargs["folder"])
     with (folder / "offered").open("a") as offered:
         offered.write(f"{ready}\n")

@@ -56,6 +56,21 @@ public sealed class CheckpointTests : IDisposable
     }
 
     [Fact]
+    public void WhatASamplerRemembersIsNotLoadedUnderAnotherOneThatWasRegisteredMeanwhile()
+    {
+        using TestQueue queue = new(sampler: new SeqlenBalancedSampler(2, 2));
+        queue.PutKeys("p", TestQueue.Keys("k", 8), TestColumn.Text("x", "a", "b", "c", "d", "e", "f", "g", "h"));
+        Assert.NotNull(Fetch(queue, 0));
+        var record = new LoadRecord(queue.Controller.Capture(), 1000) { Sampler = queue.Controller.Sampler };
+        queue.State.Validate(record);
+        queue.State.UseSampler(new SeqlenBalancedSampler(2, 4));
+        string before = StateDigest.Of(queue.State);
+        int records = queue.Log.Count;
+        Assert.Contains("load again", Assert.Throws<SamplerException>(() => queue.State.Apply(record)).Message);
+        Assert.Equal((before, records), (StateDigest.Of(queue.State), queue.Log.Count));
+    }
+
+    [Fact]
     public void PreAllocatedRowsKeysInTheirOrderAndEmptiedPartitionsComeBack()
     {
         using TestQueue queue = new(preAllocate: 3);
