@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from support.fork_server import Forked
 from transferqueue import _variables
 from transferqueue.errors import InvalidArgumentError
 from transferqueue.options import Options, SidecarOptions
@@ -97,12 +96,11 @@ def test_init_warns_and_a_sidecar_does_not_repeat_it(tmp_path):
         "TQ_DATA_UPDATE_RESPONSE_TIMEOUT": "30",
         "TQ_CONTROLLER_GET_METADATA_TIMEOUT": "60",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=90
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("TQ_") == 1, done.stderr
-    assert "TQ_DATA_UPDATE_RESPONSE_TIMEOUT is not used: a put's rows are ready when it returns" in done.stderr
+    program = Forked(code, environment)
+    errors = program.communicate()[1]
+    assert program.returncode == 0, errors
+    assert errors.count("TQ_") == 1, errors
+    assert "TQ_DATA_UPDATE_RESPONSE_TIMEOUT is not used: a put's rows are ready when it returns" in errors
     assert "TQ_" not in (tmp_path / "log").read_text()
 
 

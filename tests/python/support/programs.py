@@ -26,6 +26,8 @@ class Started:
         self.temporary.mkdir()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRANSFERQUEUE")}
         environment |= {self._mark: "1", "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT / "python")}
+        # Else torch makes a folder among the temporary files as soon as tensordict is imported, and leaves it there.
+        environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=folder,
