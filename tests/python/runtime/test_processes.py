@@ -50,13 +50,9 @@ print(os.listdir(os.environ["TMPDIR"]))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_ends_a_wait(core: StubCore) -> None:
+def output_after_ctrl_c(core: StubCore, program: str) -> str:
+    """What a program prints that waits for a GET, which is never answered, and is interrupted there."""
     core.on(GET, lambda request: None)
-    program = OPEN + (
-        "\ntry: c.call(11, b'\\x80', timeout_s=50)\n"
-        "except KeyboardInterrupt:\n"
-        "    c.call(2, b'\\x80'); print('interrupted, and still usable', _core.diagnose()['handles'])"
-    )
     environment = os.environ | {"PYTHONPATH": PACKAGE_PARENT}
     with subprocess.Popen(
         [sys.executable, "-c", program, core.address], env=environment, stdout=subprocess.PIPE, text=True
@@ -66,11 +62,19 @@ def test_ctrl_c_ends_a_wait(core: StubCore) -> None:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
-    assert output.strip() == "interrupted, and still usable 1"
+    return output.strip()
+
+
+def test_ctrl_c_ends_a_wait(core: StubCore) -> None:
+    program = OPEN + (
+        "\ntry: c.call(11, b'\\x80', timeout_s=50)\n"
+        "except KeyboardInterrupt:\n"
+        "    c.call(2, b'\\x80'); print('interrupted, and still usable', _core.diagnose()['handles'])"
+    )
+    assert output_after_ctrl_c(core, program) == "interrupted, and still usable 1"
 
 
 def test_ctrl_c_ends_a_wait_also_when_another_thread_has_started_dotnet(core: StubCore) -> None:
-    core.on(GET, lambda request: None)
     program = (
         "import sys, threading; from transferqueue import _core\n"
         "t = threading.Thread(target=_core.diagnose); t.start(); t.join()\n"
@@ -78,16 +82,7 @@ def test_ctrl_c_ends_a_wait_also_when_another_thread_has_started_dotnet(core: St
         "try: c.call(11, b'\\x80', timeout_s=50)\n"
         "except KeyboardInterrupt: print('interrupted')"
     )
-    environment = os.environ | {"PYTHONPATH": PACKAGE_PARENT}
-    with subprocess.Popen(
-        [sys.executable, "-c", program, core.address], env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        while not core.of_type(GET):
-            time.sleep(0.01)
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=20)
-    assert output.strip() == "interrupted"
+    assert output_after_ctrl_c(core, program) == "interrupted"
 
 
 def test_forked_child_is_told_and_the_parent_goes_on(core: StubCore, run_python: Run) -> None:
