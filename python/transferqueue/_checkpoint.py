@@ -50,7 +50,7 @@ def save_checkpoint(
     CheckpointError
         The files can't be written; what was there before still is.
     SamplerError
-        What a sampler of one's own remembers can't be packed.
+        What a sampler of one's own remembers can't be packed, or another one was registered while it was waited for.
     """
     client = _client()
     if not include_storage:
@@ -93,6 +93,8 @@ def load_checkpoint(
         A file is damaged, or the queue has another number of storage units ("count mismatch"); also a ValueError.
     StorageFullError
         No room for it beside what there is.
+    SamplerError
+        A sampler of one's own refuses what it shall remember, or another one was registered meanwhile. Nothing has changed.
     """
     client = _client()
     work = Work("load", resolve(checkpoint_dir, "checkpoint_dir"), None, progress, timeout_s)
