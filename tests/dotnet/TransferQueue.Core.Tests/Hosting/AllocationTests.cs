@@ -74,8 +74,9 @@ public sealed class AllocationTests : IDisposable
         for (int i = 0; i < Requests; i++)
             _client.Ask(request, frames: frames);
         double each = (Allocated() - before - statistics) / (double)Requests;
-        // The statistics themselves and what is shared by all requests (a dictionary that grows) are no byte per request.
-        Assert.InRange(each, -2, most + 2);
+        // The statistics themselves, what is shared by all requests (a dictionary that grows) and the 8 KiB that a thread takes from the heap at
+        // a time, of which a collection counts the unused rest, are no byte per request. The smallest object has 24.
+        Assert.InRange(each, -10, most + 10);
     }
 
     private long Allocated() => _client.Stat("managed_bytes_by_writer");
