@@ -3,7 +3,10 @@ using TransferQueue.Columns;
 
 namespace TransferQueue.Benchmarks;
 
-/// <summary>The search for ready rows over ten fields: all rows are ready, all but the last 256 are consumed.</summary>
+/// <summary>
+/// The search for ready rows over ten fields: all rows are ready, all but the last 256 are consumed. Mixed: of each 128 rows, 64 are ready in all
+/// fields, and consumed, so that no block can be passed over.
+/// </summary>
 public class ReadyScanBenchmarks
 {
     private const int Wanted = 256;
@@ -11,7 +14,8 @@ public class ReadyScanBenchmarks
     private readonly int[] _slots = new int[Wanted];
     private ReadinessBitmap[] _fields = [];
     private ReadinessBitmap _consumed = new();
-    private ReadinessBitmap _result = new();
+    private ReadinessBitmap[] _mixedFields = [];
+    private ReadinessBitmap _mixedConsumed = new();
 
     /// <summary>Rows of the partition.</summary>
     [Params(1 << 10, 1 << 16, 1 << 20)]
@@ -23,12 +27,17 @@ public class ReadyScanBenchmarks
     {
         _fields = [.. Enumerable.Range(0, 10).Select(_ => Filled(Rows))];
         _consumed = Filled(Rows - Wanted);
-        _result = new ReadinessBitmap(Rows);
+        _mixedFields = [.. _fields[1..], Mixed(Rows)];
+        _mixedConsumed = Mixed(Rows - 2 * Wanted);
     }
 
-    /// <summary>The rows wanted are the last ones: every word is visited.</summary>
+    /// <summary>The rows wanted are the last ones; the blocks before are full.</summary>
     [Benchmark(Description = "take the last 256")]
     public int TakeLast() => ReadyScan.Take(_fields, _consumed, _slots).Found;
+
+    /// <summary>The rows wanted are the last ones: every word is visited.</summary>
+    [Benchmark(Description = "take the last 256, mixed")]
+    public int TakeLastOfMixed() => ReadyScan.Take(_mixedFields, _mixedConsumed, _slots).Found;
 
     /// <summary>The rows wanted are the first ones.</summary>
     [Benchmark(Description = "take the first 256")]
@@ -38,14 +47,18 @@ public class ReadyScanBenchmarks
     [Benchmark(Description = "count")]
     public int Count() => ReadyScan.Count(_fields, null).Found;
 
-    /// <summary>Combines the bitmaps into one.</summary>
-    [Benchmark(Description = "and of all")]
-    public void And() => ReadyScan.And(_fields, _consumed, _result);
-
     private static ReadinessBitmap Filled(int rows)
     {
-        ReadinessBitmap made = new(rows);
+        ReadinessBitmap made = new();
         made.SetRange(0, rows);
+        return made;
+    }
+
+    private static ReadinessBitmap Mixed(int rows)
+    {
+        ReadinessBitmap made = new();
+        for (int row = 0; row < rows; row += 128)
+            made.SetRange(row, 64);
         return made;
     }
 }

@@ -3,22 +3,32 @@ using System.Numerics;
 namespace TransferQueue.Columns;
 
 /// <summary>
-/// One bit per row slot, in words of 64: a field's ready rows, or a task's consumed ones. It grows by itself; slots beyond
-/// its end read as 0. Not safe for several threads: its owner is the core's writer.
+/// One bit per row slot, in words of 64: a field's ready rows, or a task's consumed ones. It knows how many are set in each block of 64 words, so that
+/// a scan passes over blocks without looking at them. It grows by itself; slots beyond its end read as 0. Not safe for several threads: its owner is
+/// the core's writer.
 /// </summary>
 internal sealed class ReadinessBitmap
 {
     /// <summary>Slots of one word.</summary>
     internal const int WordBits = 64;
 
-    /// <summary>Bit s % 64 of word s / 64 is slot s.</summary>
-    private ulong[] _words;
+    /// <summary>Words of one block.</summary>
+    internal const int BlockWords = 64;
 
-    /// <summary>Makes a bitmap of zeros with room for <paramref name="slots"/> slots.</summary>
-    internal ReadinessBitmap(int slots = 0) => _words = new ulong[WordsFor(slots)];
+    /// <summary>Slots of one block.</summary>
+    internal const int BlockSlots = BlockWords * WordBits;
+
+    /// <summary>Bit s % 64 of word s / 64 is slot s.</summary>
+    private ulong[] _words = [];
+
+    /// <summary>Slots set in each block.</summary>
+    private int[] _blocks = [];
 
     /// <summary>Slots that there is room for: a multiple of 64.</summary>
     internal int Capacity => _words.Length * WordBits;
+
+    /// <summary>How many slots are set.</summary>
+    internal int Count { get; private set; }
 
     /// <summary>The words, lowest slots first.</summary>
     internal ReadOnlySpan<ulong> Words => _words;
@@ -34,12 +44,17 @@ internal sealed class ReadinessBitmap
         }
     }
 
+    /// <summary>How many slots of a block are set; 0 beyond the end.</summary>
+    internal int CountOfBlock(int block) => block < _blocks.Length ? _blocks[block] : 0;
+
     /// <summary>Makes room for <paramref name="slots"/> slots, at least doubling what there is.</summary>
     internal void EnsureCapacity(int slots)
     {
         int wanted = WordsFor(slots);
-        if (wanted > _words.Length)
-            Array.Resize(ref _words, Math.Max(wanted, Math.Min(_words.Length * 2, WordsFor(int.MaxValue))));
+        if (wanted <= _words.Length)
+            return;
+        Array.Resize(ref _words, Math.Max(wanted, Math.Min(_words.Length * 2, WordsFor(int.MaxValue))));
+        Array.Resize(ref _blocks, (_words.Length + BlockWords - 1) / BlockWords);
     }
 
     /// <summary>Sets one slot; whether it was 0 before.</summary>
@@ -49,17 +64,10 @@ internal sealed class ReadinessBitmap
         EnsureCapacity(slot + 1);
         ref ulong word = ref _words[slot / WordBits];
         ulong bit = 1UL << (slot % WordBits);
-        bool changed = (word & bit) == 0;
-        word |= bit;
-        return changed;
-    }
-
-    /// <summary>Clears one slot; whether it was 1 before.</summary>
-    internal bool Clear(int slot)
-    {
-        if (!this[slot])
+        if ((word & bit) != 0)
             return false;
-        _words[slot / WordBits] &= ~(1UL << (slot % WordBits));
+        word |= bit;
+        Note(slot / WordBits, 1);
         return true;
     }
 
@@ -71,26 +79,23 @@ internal sealed class ReadinessBitmap
             return;
         EnsureCapacity(start + count);
         foreach (var (word, mask) in new MaskedWords(start, count))
+        {
+            Note(word, BitOperations.PopCount(mask & ~_words[word]));
             _words[word] |= mask;
+        }
     }
 
     /// <summary>Clears the slots [<paramref name="start"/>, <paramref name="start"/> + <paramref name="count"/>).</summary>
-    internal void ClearRange(int start, int count)
+    /// <returns>How many of them were set.</returns>
+    internal int ClearRange(int start, int count)
     {
+        int before = Count;
         foreach (var (word, mask) in Within(start, count))
+        {
+            Note(word, -BitOperations.PopCount(_words[word] & mask));
             _words[word] &= ~mask;
-    }
-
-    /// <summary>Clears all slots; the room stays.</summary>
-    internal void ClearAll() => Array.Clear(_words);
-
-    /// <summary>How many slots are set.</summary>
-    internal int PopCount()
-    {
-        int count = 0;
-        foreach (ulong word in _words)
-            count += BitOperations.PopCount(word);
-        return count;
+        }
+        return before - Count;
     }
 
     /// <summary>How many of the slots [<paramref name="start"/>, <paramref name="start"/> + <paramref name="count"/>) are set.</summary>
@@ -102,38 +107,11 @@ internal sealed class ReadinessBitmap
         return found;
     }
 
-    /// <summary>The first set slot at or behind <paramref name="from"/>, or −1.</summary>
-    internal int FindFirst(int from = 0)
+    private void Note(int word, int more)
     {
-        foreach (var (word, mask) in Within(from, int.MaxValue - from))
-        {
-            if ((_words[word] & mask) is var bits and not 0)
-                return word * WordBits + BitOperations.TrailingZeroCount(bits);
-        }
-        return -1;
+        _blocks[word / BlockWords] += more;
+        Count += more;
     }
-
-    /// <summary>Writes this AND <paramref name="other"/> to <paramref name="destination"/>, which may be either of them.</summary>
-    internal void And(ReadinessBitmap other, ReadinessBitmap destination)
-    {
-        int shared = Math.Min(_words.Length, other._words.Length);
-        destination.Resize(_words.Length, shared);
-        WordKernels.And(_words.AsSpan(0, shared), other._words.AsSpan(0, shared), destination._words);
-    }
-
-    /// <summary>Writes this AND NOT <paramref name="other"/> to <paramref name="destination"/>, which may be either of them.</summary>
-    internal void AndNot(ReadinessBitmap other, ReadinessBitmap destination)
-    {
-        var mine = _words;
-        var theirs = other._words;
-        int shared = Math.Min(mine.Length, theirs.Length);
-        destination.Resize(mine.Length, mine.Length);
-        WordKernels.AndNot(mine.AsSpan(0, shared), theirs.AsSpan(0, shared), destination._words);
-        mine.AsSpan(shared).CopyTo(destination._words.AsSpan(shared));
-    }
-
-    /// <summary>A copy of its own.</summary>
-    internal ReadinessBitmap Clone() => new() { _words = (ulong[])_words.Clone() };
 
     private static int WordsFor(int slots)
     {
@@ -154,13 +132,5 @@ internal sealed class ReadinessBitmap
         CheckRange(start, count);
         long end = Math.Min((long)start + count, (long)_words.Length * WordBits);
         return new MaskedWords(start, (int)Math.Max(end - start, 0));
-    }
-
-    /// <summary>Makes room for <paramref name="words"/> words and zeroes those from <paramref name="kept"/> on.</summary>
-    private void Resize(int words, int kept)
-    {
-        if (words > _words.Length)
-            Array.Resize(ref _words, words);
-        Array.Clear(_words, kept, _words.Length - kept);
     }
 }

@@ -2,32 +2,18 @@ using System.Numerics;
 
 namespace TransferQueue.Columns;
 
-/// <summary>Which rows are ready in all of some fields and not consumed: the AND of their bitmaps, block by block.</summary>
+/// <summary>
+/// Which rows are ready in all of some fields and not consumed: the AND of their bitmaps, block by block. Blocks in which a field has nothing ready,
+/// or all is consumed, are passed over by their counts alone.
+/// </summary>
 internal static class ReadyScan
 {
-    /// <summary>Words looked at before the next decision to stop: 4096 slots.</summary>
-    internal const int BlockWords = 64;
+    private const int BlockWords = ReadinessBitmap.BlockWords;
 
     /// <summary>What a scan found and what it cost.</summary>
     /// <param name="Found">Slots emitted.</param>
     /// <param name="VisitedWords">Result words computed; a scan that stops early visits fewer than there are.</param>
     internal readonly record struct Result(int Found, long VisitedWords);
-
-    /// <summary>Writes <paramref name="ready"/>[0] AND … AND NOT <paramref name="consumed"/> to <paramref name="destination"/>.</summary>
-    /// <param name="ready">One bitmap per field; none: nothing is ready.</param>
-    /// <param name="consumed">Rows to leave out, or null.</param>
-    /// <param name="destination">Overwritten; none of the sources.</param>
-    internal static void And(ReadOnlySpan<ReadinessBitmap> ready, ReadinessBitmap? consumed, ReadinessBitmap destination)
-    {
-        destination.ClearAll();
-        if (ready.IsEmpty)
-            return;
-        ready[0].And(ready[0], destination);
-        foreach (var field in ready[1..])
-            destination.And(field, destination);
-        if (consumed is not null)
-            destination.AndNot(consumed, destination);
-    }
 
     /// <summary>Emits, in ascending order, the first <c>slots.Length</c> slots that are ready in all fields and not consumed.</summary>
     /// <param name="ready">One bitmap per field; none: nothing is ready.</param>
@@ -41,6 +27,8 @@ internal static class ReadyScan
         Span<ulong> block = stackalloc ulong[BlockWords];
         for (int start = 0; start < words && found < slots.Length; start += BlockWords)
         {
+            if (!MayHave(ready, consumed, start / BlockWords))
+                continue;
             var part = block[..Math.Min(BlockWords, words - start)];
             Combine(ready, consumed, start, part);
             visited += part.Length;
@@ -59,6 +47,8 @@ internal static class ReadyScan
         Span<ulong> block = stackalloc ulong[BlockWords];
         for (int start = 0; start < words && found < enough; start += BlockWords)
         {
+            if (!MayHave(ready, consumed, start / BlockWords))
+                continue;
             var part = block[..Math.Min(BlockWords, words - start)];
             Combine(ready, consumed, start, part);
             visited += part.Length;
@@ -74,6 +64,19 @@ internal static class ReadyScan
         foreach (var field in ready)
             words = Math.Min(words, field.Words.Length);
         return words;
+    }
+
+    /// <summary>Whether a block can have a row, by the counts: false is certain.</summary>
+    private static bool MayHave(ReadOnlySpan<ReadinessBitmap> ready, ReadinessBitmap? consumed, int block)
+    {
+        if (consumed?.CountOfBlock(block) == ReadinessBitmap.BlockSlots)
+            return false;
+        foreach (var field in ready)
+        {
+            if (field.CountOfBlock(block) == 0)
+                return false;
+        }
+        return true;
     }
 
     private static void Combine(ReadOnlySpan<ReadinessBitmap> ready, ReadinessBitmap? consumed, int start, Span<ulong> block)

@@ -16,15 +16,8 @@ internal sealed record ClearPlan(Partition Partition, List<SlotRun> Runs)
 internal sealed partial class Controller
 {
     /// <summary>The rows of those keys that there are; unknown keys and partitions are left out.</summary>
-    public ClearPlan? PlanClearKeys(string name, ImmutableArray<string> keys)
-    {
-        if (Find(name) is not { } partition)
-            return null;
-        List<int> slots = new(keys.Length);
-        foreach (string key in keys)
-            slots.Add(partition.SlotOf(key));
-        return PlanClear(partition, slots);
-    }
+    public ClearPlan? PlanClearKeys(string name, ImmutableArray<string> keys) =>
+        Find(name) is { } partition ? PlanClear(partition, partition.SlotsOf(keys)) : null;
 
     /// <summary>The rows of those indexes that there are in the generation asked for; others, cleared before, are left out.</summary>
     public List<ClearPlan> PlanClearRows(RowSelection rows)
@@ -42,7 +35,7 @@ internal sealed partial class Controller
             }
             row += part.Count;
         }
-        return [.. slots.Select(pair => PlanClear(pair.Key, pair.Value)).Where(plan => plan.Count > 0)];
+        return [.. slots.Select(pair => PlanClear(pair.Key, CollectionsMarshal.AsSpan(pair.Value))).Where(plan => plan.Count > 0)];
     }
 
     /// <summary>Removes rows: their indexes go back to the pool in ascending order, their partitions stay.</summary>
@@ -69,10 +62,10 @@ internal sealed partial class Controller
         return true;
     }
 
-    private static ClearPlan PlanClear(Partition partition, List<int> slots)
+    private static ClearPlan PlanClear(Partition partition, Span<int> slots)
     {
         slots.Sort();
-        List<int> distinct = new(slots.Count);
+        List<int> distinct = new(slots.Length);
         foreach (int slot in slots)
         {
             if (slot >= 0 && (distinct.Count == 0 || distinct[^1] != slot))

@@ -45,7 +45,7 @@ internal sealed partial class Controller
     /// <summary>The batch of the rows of those keys that there are, in the order of the keys: the fields that all of them have.</summary>
     public BatchMeta KeysMeta(string name, ImmutableArray<string> keys) =>
         Find(name) is { } partition
-            ? PutMeta([new FoundRows(partition, [.. keys.Select(partition.SlotOf).Where(slot => slot >= 0)], 0)])
+            ? PutMeta([new FoundRows(partition, KnownSlots(partition, keys), 0)])
             : BatchMeta.Empty;
 
     /// <summary>The rows' tags, packed back to back.</summary>

@@ -148,15 +148,13 @@ internal sealed partial class Controller
     /// <summary>Requests of so many keys share one set; fewer cost less than emptying it, that of more would be slow to empty for all that come later.</summary>
     private const int FewestSharedKeys = 256, MostSharedKeys = 1 << 14;
 
-    /// <summary>Keys of one request that no row has. Kept, because a set of thousands of keys is a large object, which costs a full collection now and then.</summary>
-    private readonly HashSet<string> _unknownKeys = [];
+    /// <summary>Keys of one request that no row has. Kept, because a table of thousands of keys is a large object, which costs a full collection now and then.</summary>
+    private readonly KeyIndex _unknownKeys = new();
 
     private PlannedRows PlanKeys(string name, ImmutableArray<string> keys)
     {
         Partition? partition = Find(name);
-        int[] slots = new int[keys.Length];
-        for (int i = 0; i < slots.Length; i++)
-            slots[i] = partition?.SlotOf(keys[i]) ?? -1;
+        int[] slots = partition?.SlotsOf(keys) ?? Unknown(keys.Length);
         if (slots.Length > 1)
             CheckDistinct(name, keys, slots, partition?.RowCount ?? 0);
         return new PlannedRows(name, partition, slots, 0);
@@ -168,11 +166,11 @@ internal sealed partial class Controller
         const int SlotsPerKey = 256; // a bitmap of so many takes the room of an entry of a set
         ReadinessBitmap? bits = rows / SlotsPerKey <= slots.Length ? new() : null;
         HashSet<int> known = [];
-        HashSet<string> unknown = keys.Length is >= FewestSharedKeys and <= MostSharedKeys ? _unknownKeys : [];
+        KeyIndex unknown = keys.Length is >= FewestSharedKeys and <= MostSharedKeys ? _unknownKeys : new();
         unknown.Clear();
         for (int i = 0; i < slots.Length; i++)
         {
-            if (slots[i] < 0 ? !unknown.Add(keys[i]) : !(bits?.Set(slots[i]) ?? known.Add(slots[i])))
+            if (slots[i] < 0 ? !unknown.TryAdd(keys[i], i) : !(bits?.Set(slots[i]) ?? known.Add(slots[i])))
                 throw new InvalidArgumentException($"partition '{name}': the key '{keys[i]}' comes twice in one call; keys must be distinct");
         }
         unknown.Clear();

@@ -13,6 +13,9 @@ internal sealed partial class Controller
     /// <summary>Segments of row maps looked up by reads so far: a test holds it against rows and runs.</summary>
     public long SegmentsVisited { get; private set; }
 
+    /// <summary>Of them, those that a map had to be searched for: fields that were put together are searched once.</summary>
+    public long SegmentSearches { get; private set; }
+
     /// <summary>Words of bitmaps that scans of the partitions that there are have looked at; a word is 64 slots.</summary>
     public long VisitedWords => _partitions.Values.Sum(partition => partition.VisitedWords);
 
@@ -49,15 +52,8 @@ internal sealed partial class Controller
     /// <summary>The slots of the keys that there are, in their order.</summary>
     private static int[] KnownSlots(Partition partition, ImmutableArray<string> keys)
     {
-        int[] slots = new int[keys.Length];
-        int count = 0;
-        foreach (string key in keys)
-        {
-            if (partition.SlotOf(key) is var slot and >= 0)
-                slots[count++] = slot;
-        }
-        Array.Resize(ref slots, count);
-        return slots;
+        int[] slots = partition.SlotsOf(keys);
+        return slots.Contains(-1) ? Array.FindAll(slots, slot => slot >= 0) : slots;
     }
 
     /// <summary>Finds the columns of rows by index, repetition allowed; every cell must be there.</summary>
@@ -122,14 +118,15 @@ internal sealed partial class Controller
     {
         Array.Sort(fields, CodePointOrder.Instance);
         var columns = ImmutableArray.CreateBuilder<ColumnRuns>(fields.Length);
-        RunCollector collector = new();
+        RunCollector collector = new(rows);
         foreach (string name in fields)
         {
-            ColumnRun[] runs = collector.Collect(name, rows);
+            ColumnRun[] runs = collector.Collect(name);
             CheckTypes(name, runs);
             columns.Add(new ColumnRuns(name, runs.Length == 0 ? DType.None : runs[0].Column.Layout.DType, runs));
         }
         SegmentsVisited += collector.SegmentsVisited;
+        SegmentSearches += collector.Searches;
         return new ReadPlan(count, columns.MoveToImmutable());
     }
 

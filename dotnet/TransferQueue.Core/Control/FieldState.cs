@@ -15,7 +15,7 @@ internal sealed class FieldState(string name)
     public ReadinessBitmap Ready { get; } = new();
 
     /// <summary>Slots that have a cell.</summary>
-    public int ReadyCount { get; private set; }
+    public int ReadyCount => Ready.Count;
 
     /// <summary>Where the cells lie.</summary>
     public RowMap Map { get; } = new();
@@ -23,7 +23,6 @@ internal sealed class FieldState(string name)
     /// <summary>Points slots to cells of <paramref name="segment"/>'s block.</summary>
     public void Assign(Segment segment, List<StoredColumn> released)
     {
-        ReadyCount += segment.Count - Ready.CountRange(segment.Start, segment.Count);
         Ready.SetRange(segment.Start, segment.Count);
         Map.Assign(segment, released);
         DType = segment.Block.Column.Layout.DType;
@@ -32,11 +31,8 @@ internal sealed class FieldState(string name)
     /// <summary>Drops the cells of a stretch of slots; a field without cells forgets its element type.</summary>
     public void Remove(int start, int count, List<StoredColumn> released)
     {
-        int there = Ready.CountRange(start, count);
-        if (there == 0)
+        if (Ready.ClearRange(start, count) == 0)
             return;
-        ReadyCount -= there;
-        Ready.ClearRange(start, count);
         Map.Remove(start, count, released);
         if (ReadyCount == 0)
             DType = null;

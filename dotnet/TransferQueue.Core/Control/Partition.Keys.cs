@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using TransferQueue.Columns;
 
@@ -5,12 +6,9 @@ namespace TransferQueue.Control;
 
 internal sealed partial class Partition
 {
-    private readonly Dictionary<string, int> _slotOfKey = [];
+    private readonly KeyIndex _keys = new();
     private readonly SlotList _keyOrder = new();
     private readonly KeyChanges _changes;
-
-    /// <summary>By slot: the key; null: none.</summary>
-    private string?[] _keys = [];
 
     /// <summary>The number of the last change of a key or a tag; over all partitions of the controller none comes twice.</summary>
     public long Version => _changes.Version;
@@ -19,26 +17,30 @@ internal sealed partial class Partition
     public long VisitedChanges => _changes.Visited;
 
     /// <summary>Rows that have a key.</summary>
-    public int KeyCount => _slotOfKey.Count;
+    public int KeyCount => _keys.Count;
 
-    /// <summary>The slot of a key, or −1.</summary>
-    public int SlotOf(string key) => _slotOfKey.TryGetValue(key, out int slot) ? slot : -1;
+    /// <summary>Places of the table of keys looked at so far: a test holds it against the keys asked for.</summary>
+    public long VisitedPlaces => _keys.Visited;
+
+    /// <summary>The slots of keys, −1 for those that no row has.</summary>
+    public int[] SlotsOf(ImmutableArray<string> keys)
+    {
+        int[] slots = new int[keys.Length];
+        _keys.Find(keys.AsSpan(), slots);
+        return slots;
+    }
 
     /// <summary>The key of a row, or null.</summary>
     public string? Key(int slot) => _keys[slot];
 
     /// <summary>Makes room for so many keys more at once.</summary>
-    public void ExpectKeys(int more)
-    {
-        if (_slotOfKey.Count + more > _slotOfKey.Capacity)
-            _slotOfKey.EnsureCapacity(Math.Max(_slotOfKey.Count + more, 2 * _slotOfKey.Capacity));
-    }
+    public void ExpectKeys(int more) => _keys.Expect(more);
 
     /// <summary>Gives a row without key a key that no row has.</summary>
     public void SetKey(int slot, string key)
     {
-        _slotOfKey.Add(key, slot);
-        _keys[slot] = key;
+        if (!_keys.TryAdd(key, slot))
+            throw new InvalidOperationException($"partition '{Name}': the key '{key}' is there already");
         _keyOrder.Add(slot);
         _changes.Add(slot);
     }
@@ -78,10 +80,8 @@ internal sealed partial class Partition
 
     private void RemoveKey(int slot)
     {
-        if (_keys[slot] is not { } key)
+        if (_keys.Remove(slot) is not { } key)
             return;
-        _keys[slot] = null;
-        _slotOfKey.Remove(key);
         _keyOrder.Remove(slot);
         _changes.Remove(slot, key, KeyCount);
     }

@@ -52,7 +52,7 @@ internal sealed partial class Partition
     public ReadinessBitmap Stored { get; } = new();
 
     /// <summary>Rows that have a cell.</summary>
-    public int StoredCount { get; private set; }
+    public int StoredCount => Stored.Count;
 
     /// <summary>Whether ascending slots have ascending global indexes.</summary>
     public bool IsMonotone => _descents == 0;
@@ -115,8 +115,9 @@ internal sealed partial class Partition
     {
         foreach (SlotRun run in runs)
         {
-            CountStored(run.Count - Stored.CountRange(run.Start, run.Count));
+            int before = Stored.Count;
             Stored.SetRange(run.Start, run.Count);
+            _directory.StoredCount += Stored.Count - before;
         }
     }
 
@@ -162,8 +163,7 @@ internal sealed partial class Partition
                 field.Remove(run.Start, run.Count, released);
             foreach (TaskState task in _tasks.Values)
                 task.Clear(run);
-            CountStored(-Stored.CountRange(run.Start, run.Count));
-            Stored.ClearRange(run.Start, run.Count);
+            _directory.StoredCount -= Stored.ClearRange(run.Start, run.Count);
             for (int slot = run.Start; slot < run.Start + run.Count; slot++)
             {
                 indexes.Add(_indexes[slot]);
@@ -184,7 +184,7 @@ internal sealed partial class Partition
     {
         foreach (FieldState field in _fields.Values)
             field.Remove(0, _slots.HighWater, released);
-        CountStored(-StoredCount);
+        _directory.StoredCount -= StoredCount;
         foreach (int slot in SlotsByIndex())
         {
             indexes.Add(_indexes[slot]);
@@ -212,12 +212,6 @@ internal sealed partial class Partition
             }
         }
         Link(runs);
-    }
-
-    private void CountStored(int rows)
-    {
-        StoredCount += rows;
-        _directory.StoredCount += rows;
     }
 
     private void ForgetPreAllocated()
@@ -273,7 +267,6 @@ internal sealed partial class Partition
         int size = Math.Max(64, Math.Max(slots, _indexes.Length * 2));
         Array.Resize(ref _indexes, size);
         Array.Resize(ref _tags, size);
-        Array.Resize(ref _keys, size);
     }
 }
 

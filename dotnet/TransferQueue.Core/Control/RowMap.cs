@@ -31,6 +31,11 @@ internal sealed class RowMap
     /// <summary>No chunk is empty; ascending.</summary>
     private readonly List<Chunk> _chunks = [];
 
+    /// <summary>Where a segment stands, until the map changes.</summary>
+    /// <param name="Chunk">The chunk.</param>
+    /// <param name="Item">Its item.</param>
+    public readonly record struct Place(int Chunk, int Item);
+
     /// <summary>Segments.</summary>
     public int SegmentCount { get; private set; }
 
@@ -85,16 +90,24 @@ internal sealed class RowMap
     /// Adds the stretches that hold the cells of <paramref name="slots"/>, in that order, to <paramref name="runs"/>.
     /// Every slot must have a cell.
     /// </summary>
-    /// <returns>The segments looked up.</returns>
-    public int CollectRuns(ReadOnlySpan<int> slots, List<ColumnRun> runs)
+    /// <param name="slots">The slots.</param>
+    /// <param name="runs">Gets the stretches.</param>
+    /// <param name="places">Where the same slots were found in another map: fields that were put together lie alike, so these places are tried first. Overwritten.</param>
+    /// <returns>The segments looked at, and for how many of them the map was searched.</returns>
+    public (int Looked, int Searched) CollectRuns(ReadOnlySpan<int> slots, List<ColumnRun> runs, List<Place> places)
     {
-        int looked = 0;
-        for (int i = 0; i < slots.Length;)
+        int looked = 0, searched = 0;
+        for (int i = 0; i < slots.Length; looked++)
         {
             int slot = slots[i];
-            if (!TryFind(slot, out Segment segment))
-                throw new InvalidOperationException($"slot {slot}: no cell in the row map");
-            looked++;
+            if (looked == places.Count)
+                places.Add(looked == 0 ? default : places[looked - 1] with { Item = places[looked - 1].Item + 1 });
+            if (!Holds(places[looked], slot))
+            {
+                places[looked] = Find(slot);
+                searched++;
+            }
+            ref Segment segment = ref _chunks[places[looked].Chunk].Items[places[looked].Item];
             int count = 1;
             int most = Math.Min(segment.End - slot, slots.Length - i);
             while (count < most && slots[i + count] == slot + count)
@@ -102,27 +115,17 @@ internal sealed class RowMap
             Append(runs, new ColumnRun(segment.Block.Column, segment.First + slot - segment.Start, count));
             i += count;
         }
-        return looked;
+        return (looked, searched);
     }
 
-    /// <summary>
-    /// For each column of <paramref name="other"/> this map's column that has the same slots at the same rows; null if there
-    /// isn't one.
-    /// </summary>
-    public Dictionary<StoredColumn, StoredColumn>? MatchColumns(RowMap other)
-    {
-        if (SegmentCount != other.SegmentCount)
-            return null;
-        Dictionary<StoredColumn, StoredColumn> columns = new(ReferenceEqualityComparer.Instance);
-        foreach (var (mine, theirs) in Segments.Zip(other.Segments))
-        {
-            if (mine.Start != theirs.Start || mine.Count != theirs.Count || mine.First != theirs.First)
-                return null;
-            if (!columns.TryAdd(theirs.Block.Column, mine.Block.Column) && !ReferenceEquals(columns[theirs.Block.Column], mine.Block.Column))
-                return null;
-        }
-        return columns;
-    }
+    private bool Holds(Place place, int slot) =>
+        place.Chunk < _chunks.Count && place.Item < _chunks[place.Chunk].Count
+        && _chunks[place.Chunk].Items[place.Item] is var segment && segment.Start <= slot && slot < segment.End;
+
+    private Place Find(int slot) =>
+        Seek(slot, out int c, out int i) && _chunks[c].Items[i].Start <= slot
+            ? new Place(c, i)
+            : throw new InvalidOperationException($"slot {slot}: no cell in the row map");
 
     private static void Append(List<ColumnRun> runs, ColumnRun run)
     {

@@ -6,6 +6,7 @@ namespace TransferQueue.Control;
 internal sealed class SchemaRuns
 {
     private readonly List<ColumnRun> _found = [];
+    private readonly List<RowMap.Place> _places = [];
     private readonly List<(ColumnRun? Run, int Count)> _runs = [];
 
     /// <summary>Stretches, with null for rows without a cell.</summary>
@@ -40,7 +41,8 @@ internal sealed class SchemaRuns
     private void AddCells(FieldState field, ReadOnlySpan<int> slots)
     {
         _found.Clear();
-        field.Map.CollectRuns(slots, _found);
+        _places.Clear();
+        field.Map.CollectRuns(slots, _found, _places);
         foreach (ColumnRun run in _found)
             _runs.Add((run, run.Count));
         DType ??= field.DType;

@@ -9,26 +9,11 @@ internal sealed class TaskState
     public ReadinessBitmap Consumed { get; } = new();
 
     /// <summary>Rows that were handed out.</summary>
-    public int ConsumedCount { get; private set; }
+    public int ConsumedCount => Consumed.Count;
 
     /// <summary>Marks a stretch as handed out.</summary>
-    public void Mark(SlotRun run)
-    {
-        ConsumedCount += run.Count - Consumed.CountRange(run.Start, run.Count);
-        Consumed.SetRange(run.Start, run.Count);
-    }
+    public void Mark(SlotRun run) => Consumed.SetRange(run.Start, run.Count);
 
     /// <summary>Forgets a stretch.</summary>
-    public void Clear(SlotRun run)
-    {
-        ConsumedCount -= Consumed.CountRange(run.Start, run.Count);
-        Consumed.ClearRange(run.Start, run.Count);
-    }
-
-    /// <summary>Forgets everything.</summary>
-    public void Reset()
-    {
-        Consumed.ClearAll();
-        ConsumedCount = 0;
-    }
+    public void Clear(SlotRun run) => Consumed.ClearRange(run.Start, run.Count);
 }

@@ -129,9 +129,13 @@ internal sealed unsafe class BulkCopy
             long bytes = Math.Min(to, part.End) - from;
             byte* target = (byte*)part.Target + skip;
             part.Segment?.Populate(target - part.Segment.Shared, bytes);
-            CopyKernels.Copy(part.Source.Pointer + skip, target, bytes, streaming);
+            if (i + 1 < _parts.Count)
+                CopyKernels.Prefetch(_parts[i + 1].Source.Pointer);
+            CopyKernels.CopyUnfenced(part.Source.Pointer + skip, target, bytes, streaming);
             from += bytes;
         }
+        if (streaming)
+            CopyKernels.Fence();
     }
 
     /// <summary>The part that has the byte at <paramref name="at"/> of the whole.</summary>

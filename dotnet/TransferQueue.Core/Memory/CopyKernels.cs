@@ -20,6 +20,9 @@ internal static unsafe class CopyKernels
     private const long SmallestStreamedBytes = 4 << 10;
     private const int LineBytes = 64;
 
+    /// <summary>Of small stretches so many are asked for before their turn: more than a processor has open at once are of no use.</summary>
+    private const int SegmentsAhead = 8;
+
     /// <summary>Copies <paramref name="bytes"/> bytes, streaming if they are many. The two must not overlap.</summary>
     public static void Copy(byte* source, byte* target, long bytes) => Copy(source, target, bytes, bytes >= StreamingBytes);
 
@@ -30,26 +33,52 @@ internal static unsafe class CopyKernels
     /// <param name="streaming">Whether the whole is large: <see cref="StreamingBytes"/>.</param>
     public static void Copy(byte* source, byte* target, long bytes, bool streaming)
     {
-        if (!streaming || bytes < SmallestStreamedBytes || !Vector256.IsHardwareAccelerated)
-        {
-            Buffer.MemoryCopy(source, target, bytes, bytes);
-            return;
-        }
-        Stream(source, target, bytes);
-        Fence();
+        CopyUnfenced(source, target, bytes, streaming);
+        if (streaming)
+            Fence();
     }
 
-    /// <summary>Copies stretches of memory one behind the other.</summary>
+    /// <summary>Copies one part of a larger whole, which somebody ends with <see cref="Fence"/>. The two must not overlap.</summary>
+    /// <inheritdoc cref="Copy(byte*, byte*, long, bool)"/>
+    public static void CopyUnfenced(byte* source, byte* target, long bytes, bool streaming)
+    {
+        if (!streaming || bytes < SmallestStreamedBytes || !Vector256.IsHardwareAccelerated)
+            Buffer.MemoryCopy(source, target, bytes, bytes);
+        else
+            Stream(source, target, bytes);
+    }
+
+    /// <summary>Copies stretches of memory one behind the other. Those ahead are on their way from memory meanwhile: rows of a large partition lie anywhere.</summary>
     /// <returns>Bytes copied: the sum of their lengths.</returns>
     public static long GatherSegments(ReadOnlySpan<NativeSegment> sources, byte* target, bool streaming)
     {
         byte* start = target;
-        foreach (NativeSegment source in sources)
+        for (int i = 0; i < sources.Length; i++)
         {
-            Copy(source.Pointer, target, source.Length, streaming);
-            target += source.Length;
+            if (i + SegmentsAhead < sources.Length)
+                Prefetch(sources[i + SegmentsAhead].Pointer);
+            CopyUnfenced(sources[i].Pointer, target, sources[i].Length, streaming);
+            target += sources[i].Length;
         }
+        if (streaming)
+            Fence();
         return target - start;
+    }
+
+    /// <summary>Asks for the line of memory at <paramref name="source"/>, and does not wait for it. Any address is allowed.</summary>
+    public static void Prefetch(byte* source)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(source);
+    }
+
+    /// <summary>Streaming stores are weakly ordered: without this another core may see a message before the bytes that it speaks of.</summary>
+    public static void Fence()
+    {
+        if (Sse.IsSupported)
+            Sse.StoreFence();
+        else
+            Thread.MemoryBarrier();
     }
 
     /// <summary>Copies rows of one size, chosen by number, one behind the other; numbers that follow each other are copied as one run.</summary>
@@ -113,14 +142,5 @@ internal static unsafe class CopyKernels
             fourth.StoreAlignedNonTemporal(target + 96);
         }
         Buffer.MemoryCopy(source, target, bytes - streamed, bytes - streamed);
-    }
-
-    /// <summary>Streaming stores are weakly ordered: without this another core may see a message before the bytes that it speaks of.</summary>
-    private static void Fence()
-    {
-        if (Sse.IsSupported)
-            Sse.StoreFence();
-        else
-            Thread.MemoryBarrier();
     }
 }

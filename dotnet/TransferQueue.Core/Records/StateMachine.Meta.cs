@@ -24,7 +24,7 @@ internal sealed partial class StateMachine
         if (!create)
             return Controller.KeysMeta(partition, keys);
         // Nothing to make: then there is no change and no record.
-        bool known = Controller.Find(partition) is { } there && keys.All(key => there.SlotOf(key) >= 0);
+        bool known = Controller.Find(partition) is { } there && !there.SlotsOf(keys).Contains(-1);
         return known ? Controller.KeysMeta(partition, keys) : Controller.PutMeta(Apply(new CreateKeysRecord(partition, keys)));
     }
 }

@@ -104,13 +104,10 @@ internal sealed unsafe class ReplyBuilder(StorageManager storage, NativeBufferPo
         if (runs > DirectRuns && piece.ValueBytes / runs < DirectBytes)
         {
             NativeSegment gathered = Scratch(piece.ValueBytes);
-            byte* target = gathered.Pointer;
+            var values = new NativeSegment[runs];
             for (int i = 0; i < runs; i++)
-            {
-                NativeSegment values = piece.Values(i);
-                CopyKernels.Copy(values.Pointer, target, values.Length, streaming: false);
-                target += values.Length;
-            }
+                values[i] = piece.Values(i);
+            CopyKernels.GatherSegments(values, gathered.Pointer, streaming: false);
             Send(gathered);
             return;
         }

@@ -5,6 +5,8 @@ namespace TransferQueue.Storage;
 
 internal sealed partial class StorageManager
 {
+    private long _lastReader;
+
     /// <summary>Leases that were made and not returned.</summary>
     public int LeaseCount { get; private set; }
 
@@ -13,20 +15,18 @@ internal sealed partial class StorageManager
     /// <param name="columns">Where they lie, as Control found it since the last change.</param>
     public ReadLease Lease(int rows, ImmutableArray<ColumnRuns> columns)
     {
-        List<StoredColumn> held = [];
-        HashSet<StoredColumn> seen = new(ReferenceEqualityComparer.Instance);
+        List<StoredColumn> held = new(columns.Length);
+        _lastReader++;
         foreach (ColumnRuns column in columns)
         {
             StoredColumn? last = null;
             foreach (ColumnRun run in column.Runs)
             {
-                if (!ReferenceEquals(run.Column, last) && seen.Add(run.Column))
+                if (!ReferenceEquals(run.Column, last) && _units[run.Column.Unit].TryAddReader(run.Column.Extent, _lastReader))
                     held.Add(run.Column);
                 last = run.Column;
             }
         }
-        foreach (StoredColumn column in held)
-            _units[column.Unit].AddReader(column.Extent);
         Counters.Touched(held.Count);
         LeaseCount++;
         return new ReadLease(rows, columns, held);

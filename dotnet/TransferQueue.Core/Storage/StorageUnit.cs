@@ -109,8 +109,19 @@ internal sealed class StorageUnit : IDisposable
             lease.IsReleased = true;
     }
 
-    /// <summary>Counts a reader of a whole extent.</summary>
-    public void AddReader(ExtentRef extent) => CollectionsMarshal.GetValueRefOrAddDefault(_leases, Begin(extent), out _).Readers++;
+    /// <summary>Counts a reader of a whole extent, once however often it is named.</summary>
+    /// <param name="extent">The extent.</param>
+    /// <param name="reader">The reader's number, ≥ 1; no other reader is counted between two calls for one.</param>
+    /// <returns>Whether it was counted now.</returns>
+    public bool TryAddReader(ExtentRef extent, long reader)
+    {
+        ref Lease lease = ref CollectionsMarshal.GetValueRefOrAddDefault(_leases, Begin(extent), out _);
+        if (lease.Last == reader)
+            return false;
+        lease.Last = reader;
+        lease.Readers++;
+        return true;
+    }
 
     /// <summary>A reader has gone.</summary>
     public void RemoveReader(ExtentRef extent)
@@ -171,6 +182,9 @@ internal sealed class StorageUnit : IDisposable
     private struct Lease
     {
         public int Readers;
+
+        /// <summary>The reader that was counted last.</summary>
+        public long Last;
         public bool IsReleased;
     }
 }

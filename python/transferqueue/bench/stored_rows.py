@@ -22,28 +22,34 @@ CHUNK = 1 << 16
 def scan(quick: bool) -> dict[str, dict[str, Any]]:
     """P9: a fetch whose rows are the last ones of 1 M rows of 10 fields, less one whose rows are the first ones.
 
-    All that differs is how many slots the controller looks at. The two alternate.
+    All that differs is what the controller looks at. The two alternate. All rows before are consumed, so that their blocks are passed over; or, mixed,
+    every other 64 rows are consumed and the rest is not ready, so that every word must be looked at.
     """
     rows, picked, repetitions = (4096, 16, 5) if quick else (1 << 20, 256, 60)
-    near: list[float] = []
-    far: list[float] = []
     with own_queue() as tq:
         client = tq.get_client()
-        client.put(scalars(rows), partition_id="p", timeout_s=120)
-        client.get_meta(FIELDS, rows - (repetitions + 1) * picked, "p", task_name="far", timeout_s=120)
-        for _ in range(repetitions + 1):
-            for samples, task in ((near, "near"), (far, "far")):
-                samples += timed(
-                    partial(client.get_meta, FIELDS, picked, "p", task_name=task), 1, warm_up=0, collect=False
-                ).samples
-    differences = [(late - early) * 1e3 for early, late in zip(near, far, strict=True)]
-    return {
-        "P9": {
-            "scan of 1 M rows": figure(Series(first=differences[0], samples=differences[1:]), "us"),
-            "fetch of the first rows": figure(microseconds(Series(first=near[0], samples=near[1:])), "us"),
-            "fetch of the last rows": figure(microseconds(Series(first=far[0], samples=far[1:])), "us"),
-        }
-    }
+        client.put(scalars(rows), partition_id="full", timeout_s=120)
+        full = differences(client, "full", rows, picked, repetitions)
+        meta = client.put(scalars(rows).exclude(FIELDS[-1]), partition_id="mixed", timeout_s=120)
+        ready = [row for row in range(rows) if row // 64 % 2 == 0]
+        client.put(scalars(len(ready)).select(FIELDS[-1]), metadata=meta.select_samples(ready), timeout_s=120)
+        mixed = differences(client, "mixed", len(ready), picked, repetitions)
+    figures = {"scan of 1 M rows": full[0], "scan of 1 M rows, mixed": mixed[0]}
+    figures |= {"fetch of the first rows": full[1], "fetch of the last rows": full[2], "fetch of the last rows, mixed": mixed[2]}
+    return {"P9": {name: figure(series, "us") for name, series in figures.items()}}
+
+
+def differences(client: Any, partition: str, ready: int, picked: int, repetitions: int) -> tuple[Series, Series, Series]:
+    """What a fetch of the last ready rows takes longer than one of the first ones; and the two."""
+    near: list[float] = []
+    far: list[float] = []
+    client.get_meta(FIELDS, ready - (repetitions + 1) * picked, partition, task_name="far", timeout_s=120)
+    for _ in range(repetitions + 1):
+        for samples, task in ((near, "near"), (far, "far")):
+            samples += timed_quickly(partial(client.get_meta, FIELDS, picked, partition, task_name=task))
+    longer = [(late - early) * 1e3 for early, late in zip(near, far, strict=True)]
+    made = Series(first=longer[0], samples=longer[1:])
+    return made, *(microseconds(Series(first=some[0], samples=some[1:])) for some in (near, far))
 
 
 def growth(quick: bool) -> dict[str, dict[str, Any]]:

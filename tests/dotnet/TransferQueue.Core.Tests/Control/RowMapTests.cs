@@ -45,7 +45,7 @@ public sealed class RowMapTests
         _map.Assign(new Segment(0, 4, a, 0), _released);
         _map.Assign(new Segment(4, 4, b, 0), _released);
         List<ColumnRun> runs = [];
-        Assert.Equal(4, _map.CollectRuns([6, 7, 2, 3, 4, 3], runs));
+        Assert.Equal(4, _map.CollectRuns([6, 7, 2, 3, 4, 3], runs, []).Looked);
         Assert.Equal([new(b.Column, 2, 2), new(a.Column, 2, 2), new(b.Column, 0, 1), new(a.Column, 3, 1)], runs);
     }
 
@@ -56,8 +56,38 @@ public sealed class RowMapTests
         _map.Assign(new Segment(0, 4, block, 0), _released);
         _map.Assign(new Segment(10, 4, block, 4), _released);
         List<ColumnRun> runs = [];
-        _map.CollectRuns([0, 1, 2, 3, 10, 11], runs);
+        _map.CollectRuns([0, 1, 2, 3, 10, 11], runs, []);
         Assert.Equal([new ColumnRun(block.Column, 0, 6)], runs);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void PlacesOfAnotherMapLeadToTheSameStretches(int seed)
+    {
+        Random random = new(seed);
+        RowMap other = new();
+        foreach (RowMap map in new[] { _map, other })
+        {
+            // The two lie alike for the most part: some puts bring both fields, some one.
+            for (int slot = 0; slot < 3000; slot += 3)
+            {
+                if (ReferenceEquals(map, _map) || random.Next(10) > 0)
+                    map.Assign(new Segment(slot, 3, Block(3), 0), _released);
+                else
+                    map.Assign(new Segment(slot, 3, Block(9), 4), _released);
+            }
+        }
+        other.Remove(600, 300, _released);
+        other.Assign(new Segment(600, 300, Block(300), 0), _released);
+        int[] slots = [.. Enumerable.Range(0, 500).Select(_ => random.Next(3000))];
+        List<RowMap.Place> places = [];
+        _map.CollectRuns(slots, [], places);
+        List<ColumnRun> helped = [], alone = [];
+        other.CollectRuns(slots, helped, places);
+        other.CollectRuns(slots, alone, []);
+        Assert.Equal(alone, helped);
     }
 
     [Theory]

@@ -242,7 +242,7 @@ public sealed class CheckpointTests : IDisposable
         queue.PutKeys("p", ["more"], TestColumn.Text("t", "x"));
         Save(queue);
         Load(queue);
-        Assert.True(queue.Controller.Find("p")!.SlotOf("more") >= 0);
+        Assert.True(queue.Controller.Find("p")!.SlotsOf(["more"])[0] >= 0);
         Assert.Equal(["checkpoint"], Directory.EnumerateFileSystemEntries(_folder).Select(Path.GetFileName));
         string mine = Path.Combine(_folder, "mine");
         Directory.CreateDirectory(mine);

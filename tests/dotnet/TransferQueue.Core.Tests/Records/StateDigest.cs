@@ -55,7 +55,7 @@ internal static unsafe class StateDigest
         if (!field.Ready[slot])
             return "-";
         List<ColumnRun> runs = [];
-        field.Map.CollectRuns([slot], runs);
+        field.Map.CollectRuns([slot], runs, []);
         StoredColumn column = runs[0].Column;
         NativeSegment bytes = state.Storage.Segment(column);
         int row = runs[0].First;

@@ -120,7 +120,7 @@ public sealed class CostTests
         queue.Controller.PlanReadRows(queue.Select("p", indexes), default);
         Assert.InRange(queue.Controller.SegmentsVisited, 1, Asked); // each row's own, at most
         Assert.True(queue.State.TryFetch(new FetchQuery("p", "t", ["c0"], Asked), out _));
-        Assert.InRange(queue.Controller.VisitedWords, 1, 2 * ReadyScan.BlockWords);
+        Assert.InRange(queue.Controller.VisitedWords, 1, 2 * ReadinessBitmap.BlockWords);
     }
 
     private long WordsOfAFetch(int rows)
