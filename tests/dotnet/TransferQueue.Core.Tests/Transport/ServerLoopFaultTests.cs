@@ -294,7 +294,7 @@ public sealed unsafe class ServerLoopFaultTests
         server.OnLoop(() => before = GC.GetAllocatedBytesForCurrentThread());
         Call(1000);
         server.OnLoop(() => after = GC.GetAllocatedBytesForCurrentThread());
-        Assert.InRange(after - before, 0, 1000 * 10); // the smallest object has 24 bytes; a list may grow, a lock may be fought for
+        Assert.InRange(after - before, 0, 1000 * 20); // the smallest object has 24 bytes; a list may grow, a lock may be fought for
         Assert.Equal(0, server.Loop.FaultCount);
     }
 
