@@ -30,8 +30,9 @@ USUAL_ROOTS = ("/usr/share/dotnet", "/usr/lib/dotnet", "/usr/lib64/dotnet", "/us
 # Without the first, sockets of the debugger stay behind in the temp folder of a killed process. With write-xor-execute
 # on, executable memory is a shared mapping, and a forked child that runs managed code can kill its parent.
 LOAD_ENVIRONMENT = {"DOTNET_EnableDiagnostics": "0", "DOTNET_EnableWriteXorExecute": "0"}
-# Objects that live for one request: 2 MiB of them (hexadecimal) stay in a processor's cache. Left alone, .NET takes as much as the whole last-level
-# cache, 16 MiB and more in each process, and fills it once before it collects anything. No key of runtimeconfig.json says this.
+# Objects that live for one request: 2 MiB of them (hexadecimal) stay in a processor's cache. Left alone, .NET takes as
+# much as the whole last-level cache, 16 MiB and more in each process, and fills it once before it collects anything.
+# No key of runtimeconfig.json says this.
 DEFAULT_ENVIRONMENT = {"DOTNET_GCgen0size": "200000"}
 
 _lock = threading.Lock()
@@ -243,7 +244,10 @@ def _export_table(folder: Path) -> int:
 
 def _load_environment() -> dict[str, str]:
     """What .NET is told; a user's own settings of the defaults stay."""
-    return {**LOAD_ENVIRONMENT, **{name: value for name, value in DEFAULT_ENVIRONMENT.items() if name not in os.environ}}
+    return {
+        **LOAD_ENVIRONMENT,
+        **{name: value for name, value in DEFAULT_ENVIRONMENT.items() if name not in os.environ},
+    }
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Tags as bytes and back: one MessagePack map per row, back to back (docs/wire.md, section 4).
 
 A tag is a dict with str keys. Its values are str, int, float, bool, None, bytes, and lists, tuples and dicts of these;
-they come back as the same types. NumPy scalars and 0-dim tensors, at any depth, become Python scalars. Anything else is
-an error before anything is sent.
+they come back as the same types. At any depth, NumPy scalars and 0-dim tensors become Python scalars, and bytearray and
+memoryview become bytes. Anything else is an error before anything is sent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from transferqueue._objects import BIG_INT, BUFFERS, CONTAINERS, TUPLE, find_bytes, holds_buffer
+from transferqueue._objects import BIG_INT, TUPLE
 from transferqueue.errors import InvalidTypeError, ProtocolError
 
 __all__ = ["decode", "encode"]
@@ -46,15 +46,11 @@ def encode(tags: Sequence[Mapping[str, Any]]) -> bytes:
         tags = [_with_plain_keys(row, tag) for row, tag in enumerate(tags)]
     try:
         try:
-            packed = _pack(tags, None)
+            return _pack(tags, None)
         except UnicodeEncodeError:
-            packed = _pack(tags, "surrogatepass")
-        plain = not (find_bytes(packed) and _holds_buffer(tags))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        plain = False
-    if not plain:
-        raise _first_error(tags)
-    return packed
+            return _pack(tags, "surrogatepass")
+    except (TypeError, ValueError, OverflowError, RecursionError) as cause:
+        raise _first_error(tags) from cause
 
 
 def _pack(tags: Sequence[Mapping[str, Any]], unicode_errors: str | None) -> bytes:
@@ -67,11 +63,6 @@ def _pack(tags: Sequence[Mapping[str, Any]], unicode_errors: str | None) -> byte
 def _array_head(count: int) -> int:
     """Bytes that MessagePack writes before the elements of an array."""
     return 1 if count < 16 else 3 if count < 1 << 16 else 5
-
-
-def _holds_buffer(tags: Sequence[Mapping[str, Any]]) -> bool:
-    types = set(map(type, chain.from_iterable(map(dict.values, tags))))  # type: ignore[arg-type]
-    return not types.isdisjoint(BUFFERS) or (not types.isdisjoint(CONTAINERS) and any(map(holds_buffer, tags)))
 
 
 def decode(packed: bytes | memoryview, rows: int) -> list[dict[str, Any]]:
@@ -103,10 +94,7 @@ def _packer(unicode_errors: str | None = "surrogatepass") -> msgpack.Packer:
 def _extension(value: Any) -> Any:
     kind = type(value)
     if kind is tuple:
-        elements = list(value)
-        if holds_buffer(elements):
-            raise _NoTagValueError("a bytearray or memoryview")
-        return msgpack.ExtType(TUPLE, _packer().pack(elements))
+        return msgpack.ExtType(TUPLE, _packer().pack(list(value)))
     if kind is int:  # msgpack asks for those beyond 64 bits
         return msgpack.ExtType(BIG_INT, b"%d" % value)
     if isinstance(value, (np.generic, np.ndarray)):
@@ -164,4 +152,4 @@ def _reason_against(value: Any) -> str | None:
         _packer().pack(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as cause:
         return str(cause)
-    return "a bytearray or memoryview" if holds_buffer(value) else None
+    return None

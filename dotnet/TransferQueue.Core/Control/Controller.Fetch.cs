@@ -100,7 +100,7 @@ internal sealed partial class Controller
         int wanted = _sampler.ReadyWanted(query.BatchSize);
         if (!partition.MayHaveEnough(query) || (wanted > query.BatchSize && partition.CountReady(query, query.BatchSize) < query.BatchSize))
             return [];
-        long[] ready = Array.ConvertAll(partition.TakeReady(query, wanted), partition.Index);
+        long[] ready = partition.Indexes(partition.TakeReady(query, wanted));
         if (partition.Samples.HasReserved)
             ready = Array.FindAll(ready, index => !partition.Samples.IsReserved(query.Task, index, _pool.Generation(index)));
         return ready.Length < query.BatchSize ? [] : ready;

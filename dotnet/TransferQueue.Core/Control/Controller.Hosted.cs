@@ -21,7 +21,7 @@ internal sealed partial class Controller
 
     /// <summary>The rows that the sampler may pick from, ascending; maybe fewer than are wanted.</summary>
     public long[] Offer(FetchQuery query) => Find(query.Partition) is { } partition
-        ? Array.ConvertAll(partition.TakeReady(query, _sampler.ReadyWanted(query.BatchSize)), partition.Index)
+        ? partition.Indexes(partition.TakeReady(query, _sampler.ReadyWanted(query.BatchSize)))
         : [];
 
     /// <summary>Checks rows that the sampler picked; changes nothing.</summary>

@@ -71,6 +71,6 @@ internal sealed partial class Controller
     }
 
     private static RowStatus Status(Partition partition, int[] slots, sbyte[] status) => new(
-        ImmutableCollectionsMarshal.AsImmutableArray(Array.ConvertAll(slots, partition.Index)),
+        ImmutableCollectionsMarshal.AsImmutableArray(partition.Indexes(slots)),
         ImmutableCollectionsMarshal.AsImmutableArray(status));
 }

@@ -12,9 +12,10 @@ internal sealed partial class Partition
     {
         int[] slots = new int[RowCount];
         int count = 0;
-        for (int slot = 0; slot < _slots.HighWater; slot++)
+        bool isDense = RowCount == _slots.HighWater;
+        for (int slot = 0; count < slots.Length; slot++)
         {
-            if (_slots.IsTaken(slot))
+            if (isDense || _slots.IsTaken(slot))
                 slots[count++] = slot;
         }
         return slots;
@@ -26,6 +27,15 @@ internal sealed partial class Partition
         int[] slots = SlotsAscending();
         SortByIndex(slots);
         return slots;
+    }
+
+    /// <summary>The global indexes of rows.</summary>
+    public long[] Indexes(ReadOnlySpan<int> slots)
+    {
+        long[] indexes = new long[slots.Length];
+        for (int i = 0; i < indexes.Length; i++)
+            indexes[i] = _indexes[slots[i]];
+        return indexes;
     }
 
     /// <summary>Rows that are ready in all fields of the query and not consumed by its task.</summary>
@@ -101,6 +111,6 @@ internal sealed partial class Partition
     private void SortByIndex(int[] slots)
     {
         if (!IsMonotone)
-            Array.Sort(Array.ConvertAll(slots, slot => _indexes[slot]), slots);
+            Array.Sort(Indexes(slots), slots);
     }
 }

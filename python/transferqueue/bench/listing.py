@@ -7,7 +7,7 @@ from typing import Any
 
 from transferqueue.bench import batches
 from transferqueue.bench.own_queue import own_queue
-from transferqueue.bench.series import Series, figure, timed
+from transferqueue.bench.series import after_the_first, figure, timed
 
 
 def tags(quick: bool) -> dict[str, dict[str, Any]]:
@@ -37,8 +37,3 @@ def tags(quick: bool) -> dict[str, dict[str, Any]]:
 def samples_of_one(call: Any) -> list[float]:
     """One timed call, in milliseconds."""
     return [float(timed(call, 1, warm_up=0).samples[0])]
-
-
-def after_the_first(samples: list[float]) -> Series:
-    """A series whose first sample is the cold one."""
-    return Series(first=samples[0], samples=samples[1:])

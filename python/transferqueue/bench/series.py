@@ -47,6 +47,11 @@ class Series:
         }
 
 
+def after_the_first(samples: Sequence[float]) -> Series:
+    """A series whose first sample is the cold one."""
+    return Series(first=samples[0], samples=samples[1:])
+
+
 def percentile(ordered: Sequence[float], part: float) -> float:
     """The smallest sample that at least `part` of the ascending samples do not exceed."""
     return ordered[max(math.ceil(part * len(ordered)) - 1, 0)]

@@ -12,7 +12,7 @@ from tensordict import TensorDict
 from transferqueue.bench import batches
 from transferqueue.bench.control import FIELDS, scalars
 from transferqueue.bench.own_queue import own_queue
-from transferqueue.bench.series import Series, figure, number, timed
+from transferqueue.bench.series import Series, after_the_first, figure, number, timed
 from transferqueue.bench.single_rows import microseconds
 
 #: Rows of one put that fills a partition.
@@ -22,8 +22,9 @@ CHUNK = 1 << 16
 def scan(quick: bool) -> dict[str, dict[str, Any]]:
     """P9: a fetch whose rows are the last ones of 1 M rows of 10 fields, less one whose rows are the first ones.
 
-    All that differs is what the controller looks at. The two alternate. All rows before are consumed, so that their blocks are passed over; or, mixed,
-    every other 64 rows are consumed and the rest is not ready, so that every word must be looked at.
+    All that differs is what the controller looks at. The two alternate. All rows before are consumed, so that their
+    blocks are passed over; or, mixed, every other 64 rows are consumed and the rest is not ready, so that every word
+    must be looked at.
     """
     rows, picked, repetitions = (4096, 16, 5) if quick else (1 << 20, 256, 60)
     with own_queue() as tq:
@@ -35,11 +36,17 @@ def scan(quick: bool) -> dict[str, dict[str, Any]]:
         client.put(scalars(len(ready)).select(FIELDS[-1]), metadata=meta.select_samples(ready), timeout_s=120)
         mixed = differences(client, "mixed", len(ready), picked, repetitions)
     figures = {"scan of 1 M rows": full[0], "scan of 1 M rows, mixed": mixed[0]}
-    figures |= {"fetch of the first rows": full[1], "fetch of the last rows": full[2], "fetch of the last rows, mixed": mixed[2]}
+    figures |= {
+        "fetch of the first rows": full[1],
+        "fetch of the last rows": full[2],
+        "fetch of the last rows, mixed": mixed[2],
+    }
     return {"P9": {name: figure(series, "us") for name, series in figures.items()}}
 
 
-def differences(client: Any, partition: str, ready: int, picked: int, repetitions: int) -> tuple[Series, Series, Series]:
+def differences(
+    client: Any, partition: str, ready: int, picked: int, repetitions: int
+) -> tuple[Series, Series, Series]:
     """What a fetch of the last ready rows takes longer than one of the first ones; and the two."""
     near: list[float] = []
     far: list[float] = []
@@ -48,8 +55,7 @@ def differences(client: Any, partition: str, ready: int, picked: int, repetition
         for samples, task in ((near, "near"), (far, "far")):
             samples += timed_quickly(partial(client.get_meta, FIELDS, picked, partition, task_name=task))
     longer = [(late - early) * 1e3 for early, late in zip(near, far, strict=True)]
-    made = Series(first=longer[0], samples=longer[1:])
-    return made, *(microseconds(Series(first=some[0], samples=some[1:])) for some in (near, far))
+    return after_the_first(longer), microseconds(after_the_first(near)), microseconds(after_the_first(far))
 
 
 def growth(quick: bool) -> dict[str, dict[str, Any]]:
@@ -95,7 +101,7 @@ def gets(tq: Any, sizes: list[int], rounds: int) -> dict[int, Series]:
         for rows in sizes:
             keys = [f"k{row}" for row in chance.sample(range(rows), 256)]
             samples[rows] += timed_quickly(partial(tq.kv_batch_get, keys, f"p{rows}"))
-    return {rows: Series(first=found[0], samples=found[1:]) for rows, found in samples.items()}
+    return {rows: after_the_first(found) for rows, found in samples.items()}
 
 
 def fetches(tq: Any, sizes: list[int]) -> dict[int, Series]:
@@ -105,7 +111,7 @@ def fetches(tq: Any, sizes: list[int]) -> dict[int, Series]:
     for _ in range(min(50, sizes[0] // 16)):
         for rows in sizes:
             samples[rows] += timed_quickly(partial(client.get_meta, ["x", "y"], 16, f"p{rows}", task_name="t"))
-    return {rows: Series(first=found[0], samples=found[1:]) for rows, found in samples.items()}
+    return {rows: after_the_first(found) for rows, found in samples.items()}
 
 
 def timed_quickly(call: Any) -> list[float]:
