@@ -19,6 +19,7 @@ from transferqueue.demo.settings import ROLES, Settings
 #: Seconds that all processes together have to end when asked, and again when told by SIGTERM, before they are killed.
 GRACE_S = 3.0
 LOG_LINES = 15
+PRELOADED = ["torch", "tensordict"]
 
 
 class WorkerDiedError(RuntimeError):
@@ -40,7 +41,7 @@ class WorkerDiedError(RuntimeError):
 
 
 class Crew:
-    """One process per role, by spawn; leaving the ``with`` block ends them.
+    """One process per role, forked from one that has imported torch; leaving the ``with`` block ends them.
 
     Parameters
     ----------
@@ -48,7 +49,9 @@ class Crew:
     """
 
     def __init__(self, settings: Settings) -> None:
-        context = multiprocessing.get_context("spawn")
+        # Importing torch takes seconds of CPU: once, not in each of them. The server has no .NET, which no fork survives.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         self._logs = tempfile.TemporaryDirectory(prefix="transferqueue-demo-")
         self._stopping = context.Event()
         self.processes = {
