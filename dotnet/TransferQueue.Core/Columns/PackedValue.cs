@@ -20,6 +20,12 @@ internal static class PackedValue
     /// <exception cref="LimitExceededException">It nests deeper than <paramref name="maxNesting"/>.</exception>
     internal static int Measure(ReadOnlySpan<byte> bytes, string what, int maxNesting = MaxNesting)
     {
+        Head head = ReadHead(bytes, what);
+        return head.Children == 0 ? head.Bytes : MeasureContainer(bytes, what, maxNesting);
+    }
+
+    private static int MeasureContainer(ReadOnlySpan<byte> bytes, string what, int maxNesting)
+    {
         Span<long> open = stackalloc long[MaxNesting];
         int depth = 0;
         int at = 0;
@@ -70,10 +76,12 @@ internal static class PackedValue
         if (bytes.IsEmpty)
             throw Cut(what, 0, 1, 0);
         byte code = bytes[0];
+        int scalar = ScalarBytes[code];
+        if (scalar > 0 && scalar <= bytes.Length)
+            return new Head(scalar, 1, 0, code);
         var (width, extension) = code switch
         {
-            <= 0x7F or >= 0xE0 or 0xC0 or 0xC2 or 0xC3 => (0, 0),
-            <= 0xBF => (0, 0),
+            <= 0xBF or >= 0xE0 or 0xC0 or 0xC2 or 0xC3 => (0, 0),
             0xC4 or 0xD9 => (1, 0),
             0xC5 or 0xDA or 0xDC or 0xDE => (2, 0),
             0xC6 or 0xDB or 0xDD or 0xDF => (4, 0),
@@ -115,6 +123,13 @@ internal static class PackedValue
         if (type is not (1 or 2))
             throw new ProtocolException($"{what}: extension type {(sbyte)type}; there are 1 (tuple) and 2 (integer beyond 64 bits)");
     }
+
+    /// <summary>By code: bytes of a scalar or string whose length the code alone says; 0: there is more to read. Most values are of these.</summary>
+    private static readonly byte[] ScalarBytes = [.. Enumerable.Range(0, 256).Select(code => (byte)(code switch
+    {
+        <= 0x7F or >= 0xE0 or 0xC0 or 0xC2 or 0xC3 or (>= 0xA0 and <= 0xBF) or 0xCA or 0xCB or (>= 0xCC and <= 0xD3) => 1 + ImpliedCount((byte)code),
+        _ => 0,
+    }))];
 
     private static bool IsContainer(byte code) => code is >= 0x80 and <= 0x9F or >= 0xDC and <= 0xDF;
 

@@ -145,35 +145,13 @@ internal sealed partial class Controller
 
     private static string Describe(DType dtype) => dtype == DType.None ? "text or objects" : dtype.ToString().ToLowerInvariant();
 
-    /// <summary>Requests of so many keys share one set; fewer cost less than emptying it, that of more would be slow to empty for all that come later.</summary>
-    private const int FewestSharedKeys = 256, MostSharedKeys = 1 << 14;
-
-    /// <summary>Keys of one request that no row has. Kept, because a table of thousands of keys is a large object, which costs a full collection now and then.</summary>
-    private readonly KeyIndex _unknownKeys = new();
-
     private PlannedRows PlanKeys(string name, ImmutableArray<string> keys)
     {
         Partition? partition = Find(name);
         int[] slots = partition?.SlotsOf(keys) ?? Unknown(keys.Length);
-        if (slots.Length > 1)
-            CheckDistinct(name, keys, slots, partition?.RowCount ?? 0);
+        if (slots.Length > 1 && KeyIndex.FirstRepeated(keys.AsSpan()) is var repeated and >= 0)
+            throw new InvalidArgumentException($"partition '{name}': the key '{keys[repeated]}' comes twice in one call; keys must be distinct");
         return new PlannedRows(name, partition, slots, 0);
-    }
-
-    /// <summary>Costs as much as there are keys, however many rows there are.</summary>
-    private void CheckDistinct(string name, ImmutableArray<string> keys, int[] slots, int rows)
-    {
-        const int SlotsPerKey = 256; // a bitmap of so many takes the room of an entry of a set
-        ReadinessBitmap? bits = rows / SlotsPerKey <= slots.Length ? new() : null;
-        HashSet<int> known = [];
-        KeyIndex unknown = keys.Length is >= FewestSharedKeys and <= MostSharedKeys ? _unknownKeys : new();
-        unknown.Clear();
-        for (int i = 0; i < slots.Length; i++)
-        {
-            if (slots[i] < 0 ? !unknown.TryAdd(keys[i], i) : !(bits?.Set(slots[i]) ?? known.Add(slots[i])))
-                throw new InvalidArgumentException($"partition '{name}': the key '{keys[i]}' comes twice in one call; keys must be distinct");
-        }
-        unknown.Clear();
     }
 
     private static void CreateMissing(Partition partition, int[] slots, RowsRef rows)

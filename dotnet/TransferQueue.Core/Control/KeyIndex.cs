@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics;
 
 namespace TransferQueue.Control;
@@ -51,10 +52,15 @@ internal sealed class KeyIndex
             return;
         ulong[] old = _places;
         _places = new ulong[wanted];
-        foreach (ulong place in old)
+        int mask = _places.Length - 1;
+        foreach (ulong moved in old)
         {
-            if (place != 0)
-                _places[Free((uint)(place >> 32))] = place;
+            if (moved == 0)
+                continue;
+            int place = (int)(moved >> 32) & mask;
+            while (_places[place] != 0)
+                place = (place + 1) & mask;
+            _places[place] = moved;
         }
     }
 
@@ -62,16 +68,44 @@ internal sealed class KeyIndex
     /// <returns>False: another slot has it, and nothing was changed.</returns>
     public bool TryAdd(string key, int slot)
     {
-        uint hash = Hash(key);
-        if (Find(key, hash) >= 0)
-            return false;
         Expect(1);
+        uint hash = Hash(key);
+        int mask = _places.Length - 1;
+        int place = (int)hash & mask;
+        for (; _places[place] != 0; place = (place + 1) & mask)
+        {
+            if ((uint)(_places[place] >> 32) == hash && string.Equals(key, _keys[(uint)_places[place] - 1]))
+                return false;
+        }
         if (slot >= _keys.Length)
             Array.Resize(ref _keys, Math.Max(FewestPlaces, Math.Max(slot + 1, _keys.Length * 2)));
         _keys[slot] = key;
-        _places[Free(hash)] = (ulong)hash << 32 | (uint)(slot + 1);
+        _places[place] = (ulong)hash << 32 | (uint)(slot + 1);
         Count++;
         return true;
+    }
+
+    /// <summary>The position of the first of some keys that came before, or −1: they are distinct. Costs as much as there are keys.</summary>
+    public static int FirstRepeated(ReadOnlySpan<string> keys)
+    {
+        int size = (int)BitOperations.RoundUpToPowerOf2(2 * (uint)keys.Length);
+        ulong[] places = ArrayPool<ulong>.Shared.Rent(size);
+        Array.Clear(places, 0, size);
+        int mask = size - 1;
+        int repeated = -1;
+        for (int i = 0; i < keys.Length && repeated < 0; i++)
+        {
+            uint hash = Hash(keys[i]);
+            int place = (int)hash & mask;
+            for (; places[place] != 0; place = (place + 1) & mask)
+            {
+                if ((uint)(places[place] >> 32) == hash && string.Equals(keys[i], keys[(int)((uint)places[place] - 1)]))
+                    repeated = i;
+            }
+            places[place] = (ulong)hash << 32 | (uint)(i + 1);
+        }
+        ArrayPool<ulong>.Shared.Return(places);
+        return repeated;
     }
 
     /// <summary>Takes the key of a slot away.</summary>
@@ -96,14 +130,6 @@ internal sealed class KeyIndex
         _keys[slot] = null;
         Count--;
         return key;
-    }
-
-    /// <summary>Forgets all keys; the room stays.</summary>
-    public void Clear()
-    {
-        Array.Clear(_places);
-        Array.Clear(_keys);
-        Count = 0;
     }
 
     /// <summary>Seeded anew in every process, so that nobody can choose keys that collide.</summary>
@@ -152,14 +178,5 @@ internal sealed class KeyIndex
             if ((uint)(there >> 32) == hash && string.Equals(key, _keys[(uint)there - 1]))
                 return (int)((uint)there - 1);
         }
-    }
-
-    private int Free(uint hash)
-    {
-        int mask = _places.Length - 1;
-        int place = (int)hash & mask;
-        while (_places[place] != 0)
-            place = (place + 1) & mask;
-        return place;
     }
 }

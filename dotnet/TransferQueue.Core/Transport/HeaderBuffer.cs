@@ -7,13 +7,22 @@ namespace TransferQueue.Transport;
 
 /// <summary>
 /// Room for a header that is being written; its bytes never move, so that the kernel can read them in place. Reused: it keeps small
-/// arrays and lets go of large ones. Not thread-safe.
+/// arrays; of large ones each thread keeps one for whoever needs it next, since arrays that never move are dear to make. Not thread-safe.
 /// </summary>
 internal sealed unsafe class HeaderBuffer : IBufferWriter<byte>
 {
     private const int SmallestBytes = 1 << 10;
     private const int MostKeptBytes = 256 << 10;
-    private byte[] _bytes = GC.AllocateUninitializedArray<byte>(SmallestBytes, pinned: true);
+    private const int MostSparedBytes = 8 << 20;
+
+    [ThreadStatic]
+    private static byte[]? _spare;
+
+    private readonly byte[] _small = GC.AllocateUninitializedArray<byte>(SmallestBytes, pinned: true);
+    private byte[] _bytes;
+
+    /// <summary>An empty one.</summary>
+    public HeaderBuffer() => _bytes = _small;
 
     /// <summary>Bytes written.</summary>
     public int Length { get; private set; }
@@ -28,8 +37,11 @@ internal sealed unsafe class HeaderBuffer : IBufferWriter<byte>
     public void Clear()
     {
         Length = 0;
-        if (_bytes.Length > MostKeptBytes)
-            _bytes = GC.AllocateUninitializedArray<byte>(SmallestBytes, pinned: true);
+        if (_bytes.Length <= MostKeptBytes)
+            return;
+        if (_bytes.Length <= MostSparedBytes)
+            _spare = _bytes;
+        _bytes = _small;
     }
 
     /// <inheritdoc/>
@@ -59,9 +71,19 @@ internal sealed unsafe class HeaderBuffer : IBufferWriter<byte>
         long needed = (long)Length + Math.Max(1, bytes);
         if (needed <= _bytes.Length)
             return;
-        long grown = Math.Min(Array.MaxLength, Math.Max(needed, 2L * _bytes.Length));
-        byte[] larger = GC.AllocateUninitializedArray<byte>((int)Math.Max(grown, needed), pinned: true);
+        byte[] larger = Larger(needed);
         Written.CopyTo(larger);
         _bytes = larger;
+    }
+
+    private byte[] Larger(long needed)
+    {
+        if (needed > MostKeptBytes && _spare is { } spare && spare.Length >= needed)
+        {
+            _spare = null;
+            return spare;
+        }
+        long grown = Math.Min(Array.MaxLength, Math.Max(needed, 2L * _bytes.Length));
+        return GC.AllocateUninitializedArray<byte>((int)Math.Max(grown, needed), pinned: true);
     }
 }

@@ -71,9 +71,27 @@ public sealed class KeyIndexTests
         Assert.Null(_index.Remove(1));
         Assert.Null(_index[100]);
         Assert.Equal("a", _index[2]);
-        _index.Clear();
-        Assert.Equal((0, -1), (_index.Count, Find("a")[0]));
-        Assert.True(_index.TryAdd("a", 0));
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(300)]
+    [InlineData(40_000)]
+    public void TheFirstRepeatedKeyIsFound(int count)
+    {
+        string[] keys = [.. Enumerable.Range(0, count).Select(i => $"k{i}")];
+        Assert.Equal(-1, KeyIndex.FirstRepeated(keys));
+        for (int round = 0; round < 5; round++)
+        {
+            int later = Random.Shared.Next(1, count), earlier = Random.Shared.Next(later);
+            string[] some = [.. keys];
+            some[later] = new string(some[earlier]); // equal, not the same
+            Assert.Equal(later, KeyIndex.FirstRepeated(some));
+        }
+        Assert.Equal(-1, KeyIndex.FirstRepeated([]));
+        var (first, second) = KeysOfOneHash(sameLength: true);
+        Assert.Equal(-1, KeyIndex.FirstRepeated([first, second]));
+        Assert.Equal(2, KeyIndex.FirstRepeated([first, second, second]));
     }
 
     [Theory]
