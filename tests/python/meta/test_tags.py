@@ -121,3 +121,23 @@ def test_a_tag_that_holds_itself_is_a_type_error() -> None:
 def test_bytes_that_are_not_that_many_maps_are_a_protocol_error(octets: bytes) -> None:
     with pytest.raises(ProtocolError):
         _tags.decode(octets, 1)
+
+
+def test_many_tags_come_back_as_few_do() -> None:
+    rows = [
+        {
+            "text": f"row {row}",
+            "number": row,
+            "share": row / 7,
+            "flags": [True, None, b"x"],
+            "pair": (row, {"deep": (2**70,)}),
+        }
+        for row in range(700)
+    ]
+    assert same_value(_tags.decode(_tags.encode(rows), 700), rows)
+    rows[699]["half"] = "\ud800"
+    assert same_value(_tags.decode(_tags.encode(rows), 700), rows)
+    with pytest.raises(ProtocolError, match="700 maps announced"):
+        _tags.decode(_tags.encode(rows)[:-1], 700)
+    with pytest.raises(ProtocolError, match="extension type 7"):
+        _tags.decode(b"\x80" * 699 + b"\x81\xa1k\xc7\x01\x07x", 700)
