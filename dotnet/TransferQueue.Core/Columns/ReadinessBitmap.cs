@@ -107,6 +107,20 @@ internal sealed class ReadinessBitmap
         return found;
     }
 
+    /// <summary>Writes 1 for each slot that is set, 0 for the others.</summary>
+    /// <param name="slots">The slots.</param>
+    /// <param name="status">Gets a number per slot, at every <paramref name="stride"/>th place.</param>
+    /// <param name="stride">≥ 1.</param>
+    internal void CopyTo(ReadOnlySpan<int> slots, Span<sbyte> status, int stride = 1)
+    {
+        ReadOnlySpan<ulong> words = _words;
+        for (int i = 0; i < slots.Length; i++)
+        {
+            int word = slots[i] / WordBits;
+            status[i * stride] = word < words.Length ? (sbyte)(words[word] >> (slots[i] % WordBits) & 1) : (sbyte)0;
+        }
+    }
+
     private void Note(int word, int more)
     {
         _blocks[word / BlockWords] += more;

@@ -18,11 +18,7 @@ internal sealed partial class Controller
         int[] slots = partition.SlotsByIndex();
         var status = new sbyte[(long)slots.Length * fields.Length];
         for (int f = 0; f < fields.Length; f++)
-        {
-            var ready = partition.Field(fields[f])!.Ready;
-            for (int row = 0; row < slots.Length; row++)
-                status[row * fields.Length + f] = ready[slots[row]] ? (sbyte)1 : (sbyte)0;
-        }
+            partition.Field(fields[f])!.Ready.CopyTo(slots, status.AsSpan(f), fields.Length);
         return Status(partition, slots, status);
     }
 
@@ -33,11 +29,7 @@ internal sealed partial class Controller
             return null;
         int[] slots = partition.SlotsByIndex();
         var status = new sbyte[slots.Length];
-        if (partition.Task(task)?.Consumed is { } consumed)
-        {
-            for (int row = 0; row < slots.Length; row++)
-                status[row] = consumed[slots[row]] ? (sbyte)1 : (sbyte)0;
-        }
+        partition.Task(task)?.Consumed.CopyTo(slots, status);
         return Status(partition, slots, status);
     }
 

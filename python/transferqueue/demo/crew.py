@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import tempfile
 import time
 from collections.abc import Iterable
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from transferqueue.demo import worker
 from transferqueue.demo.settings import ROLES, Settings
@@ -20,6 +22,8 @@ from transferqueue.demo.settings import ROLES, Settings
 GRACE_S = 3.0
 LOG_LINES = 15
 PRELOADED = ["torch", "tensordict"]
+#: Bytes that a socket's path may have, less those that multiprocessing adds to the temporary folder.
+LONGEST_FOLDER = 107 - len("/pymp-abcdefgh/listener-abcdefgh")
 
 
 class WorkerDiedError(RuntimeError):
@@ -40,8 +44,20 @@ class WorkerDiedError(RuntimeError):
         self.role, self.exit_code = role, exit_code
 
 
+def start_context() -> BaseContext:
+    """How processes start: forked from one that has imported torch, which takes seconds of CPU, and no .NET, which no fork survives.
+
+    The two talk over a socket among the temporary files. Where its path would be too long, each process imports for itself.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
 class Crew:
-    """One process per role, forked from one that has imported torch; leaving the ``with`` block ends them.
+    """One process per role; leaving the ``with`` block ends them.
 
     Parameters
     ----------
@@ -49,9 +65,7 @@ class Crew:
     """
 
     def __init__(self, settings: Settings) -> None:
-        # Importing torch takes seconds of CPU: once, not in each of them. The server has no .NET, which no fork survives.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context: Any = start_context()
         self._logs = tempfile.TemporaryDirectory(prefix="transferqueue-demo-")
         self._stopping = context.Event()
         self.processes = {

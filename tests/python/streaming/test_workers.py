@@ -6,8 +6,6 @@ import contextlib
 import gc
 import os
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -240,18 +238,11 @@ def test_a_dataset_that_is_divided_among_workers_is_not_divided_anew(tq, partiti
     assert sorted(flat(numbers_of(StreamingDataLoader(dataset, num_workers=1)))) == list(range(16))
 
 
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder whose name leaves room for that of a fork server's socket, which has at most 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="tq-", dir="/tmp") as name:
-        yield Path(name)
-
-
 @pytest.mark.slow
-def test_the_workers_of_a_killed_consumer_end(short_folder: Path):
-    program = short_folder / "program.py"
+def test_the_workers_of_a_killed_consumer_end(tmp_path: Path):
+    program = tmp_path / "program.py"
     program.write_text(f"import sys; sys.path.append({str(Path(__file__).parents[1])!r})\n{ENDLESS}")
-    started = Started([str(program)], short_folder)
+    started = Started([str(program)], tmp_path)
     try:
         started.wait_for_line("got")
         started.wait_for_line("got")

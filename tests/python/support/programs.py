@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -22,8 +24,8 @@ class Started:
     def __init__(self, arguments: list[str], folder: Path) -> None:
         self._mark = f"DEMO_TEST_{uuid.uuid4().hex}"
         self.folder = folder
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir()
+        # A short name: a fork server's socket lies in it, whose path has at most 107 bytes.
+        self.temporary = Path(tempfile.mkdtemp(prefix="tq-", dir="/tmp"))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRANSFERQUEUE")}
         environment |= {self._mark: "1", "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT / "python")}
         # Else torch makes a folder among the temporary files as soon as tensordict is imported, and leaves it there.
@@ -69,6 +71,7 @@ class Started:
         if self.process.stdout is not None:
             self.process.stdout.close()
         self.process.wait(10)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def _environment_of(process: psutil.Process) -> dict[str, str]:

@@ -30,6 +30,11 @@ public sealed class ReadinessBitmapTests
             var bitmap = Of(given.bits);
             Assert.Equal(given.bits.Skip(given.start).Take(given.count).Count(bit => bit), bitmap.CountRange(given.start, given.count));
             Assert.Equal(given.bits.Count(bit => bit), bitmap.Count);
+            int[] slots = [.. Enumerable.Range(given.start, given.count).Reverse()];
+            sbyte[] status = new sbyte[slots.Length * 3 + 2];
+            bitmap.CopyTo(slots, status.AsSpan(2), 3);
+            Assert.Equal(slots.Select(slot => bitmap[slot]), slots.Select((_, i) => status[2 + 3 * i] == 1));
+            Assert.Equal(bitmap.CountRange(given.start, given.count), status.Sum(one => one));
         }).QuickCheckThrowOnFailure();
 
     [Fact]
