@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from functools import partial
 from multiprocessing.connection import Connection
@@ -13,7 +14,7 @@ from tensordict import TensorDict
 from transferqueue.bench import batches
 from transferqueue.bench.crew import Crew
 from transferqueue.bench.own_queue import core_pid, join_job, new_job, own_queue, processor_s
-from transferqueue.bench.series import Series, figure, timed
+from transferqueue.bench.series import WARM_UP_S, Series, figure, timed
 
 FIELDS = [f"f{i}" for i in range(10)]
 CLIENTS = 4
@@ -26,14 +27,18 @@ def scalars(rows: int) -> TensorDict:
 
 def questions(quick: bool) -> dict[str, dict[str, Any]]:
     """P8: fetch of 256 out of 16 k rows, production check, consumption status, clearing the partition."""
-    rows, picked, repetitions = (512, 32, 3) if quick else (16_384, 256, 50)
-    data = scalars(rows)
+    rows, picked, repetitions, warm_up_s = (512, 32, 3, 0.0) if quick else (16_384, 256, 50, WARM_UP_S)
+    data, asked = scalars(rows), itertools.count()
     with own_queue() as tq:
         client = tq.get_client()
         client.put(data, partition_id="p")
-        fetch = timed(lambda: client.get_meta(FIELDS, picked, "p", task_name="t"), repetitions, warm_up=3)
-        check = timed(lambda: client.check_production_status(FIELDS, "p"), repetitions, warm_up=3)
-        status = timed(lambda: client.get_consumption_status("t", "p"), repetitions, warm_up=3)
+        fetch = timed(
+            lambda: client.get_meta(FIELDS, picked, "p", task_name=f"t{next(asked) * picked // rows}"),
+            repetitions,
+            warm_up_s=warm_up_s,
+        )
+        check = timed(lambda: client.check_production_status(FIELDS, "p"), repetitions, warm_up_s=warm_up_s)
+        status = timed(lambda: client.get_consumption_status("t0", "p"), repetitions, warm_up_s=warm_up_s)
         clears: list[float] = []
         for number in range(3 if quick else 12):
             client.put(data, partition_id=f"c{number}")

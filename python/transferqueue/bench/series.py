@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Repetitions before the warm ones of calls of a few milliseconds: .NET compiles anew what has been called some thirty times.
-WARM_UP = 12
+#: Seconds of repetitions before the warm ones. Until then .NET compiles anew what has been called thirty times, on the same processors.
+WARM_UP_S = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,9 @@ class Series:
         }
 
 
-def after_the_first(samples: Sequence[float]) -> Series:
-    """A series whose first sample is the cold one."""
-    return Series(first=samples[0], samples=samples[1:])
+def after_the_first(samples: Sequence[float], warm_up: int = 1) -> Series:
+    """A series whose first sample is the cold one; so many in all are not warm."""
+    return Series(first=samples[0], samples=samples[warm_up:])
 
 
 def percentile(ordered: Sequence[float], part: float) -> float:
@@ -62,6 +62,7 @@ def timed(
     repetitions: int,
     *,
     warm_up: int = 1,
+    warm_up_s: float = 0.0,
     after: Callable[[], Any] | None = None,
     collect: bool = True,
 ) -> Series:
@@ -75,16 +76,21 @@ def timed(
         Warm samples, >= 1.
     warm_up
         Repetitions before them; the first one of all is the cold figure.
+    warm_up_s
+        Seconds that these take at least; there are more of them then.
     after
         Runs after each repetition, not timed.
     collect
         Collect garbage first.
     """
-    times = []
+    times: list[float] = []
     if collect:
         gc.collect()
-    for _ in range(warm_up + repetitions):
+    warm_from = time.perf_counter() + warm_up_s
+    while len(times) < warm_up + repetitions:
         begin = time.perf_counter()
+        if begin < warm_from:
+            warm_up = max(warm_up, len(times) + 1)
         result = call()
         times.append((time.perf_counter() - begin) * 1e3)
         del result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -83,6 +84,16 @@ def test_the_first_repetition_is_no_warm_sample():
     made = series.timed(lambda: sum(range(next(times) * 100_000)), 3)
     assert len(made.samples) == 3
     assert made.first not in made.samples
+
+
+def test_what_begins_within_the_warm_up_is_no_warm_sample(monkeypatch: pytest.MonkeyPatch):
+    clock, calls = itertools.count(), itertools.count(1)  # a second passes whenever somebody looks
+    monkeypatch.setattr(series.time, "perf_counter", lambda: next(clock))
+    made = series.timed(lambda: next(calls), 3, warm_up_s=10.5)
+    begins = range(1, 100, 2)
+    warm_up = sum(begin < 10.5 for begin in begins)
+    assert next(calls) - 1 == warm_up + 3
+    assert (made.first, made.samples) == (1e3, [1e3] * 3)
 
 
 @pytest.mark.parametrize(("part", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100)])
