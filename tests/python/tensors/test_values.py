@@ -70,7 +70,7 @@ PLAIN = [
     {"a": 1, "b": [(), {}]},
     {1: "int key", (1, 2): "tuple key", None: "none key", b"k": 1.0, 2.5: ()},
     {"z": 1, "a": 2},
-    {1, 2, "x"},
+    {1, 2.5, (3,)},
     frozenset({(1, 2)}),
     1 - 2j,
     {"deep": [{"bytearray": bytearray(b"x"), "bytes": b"x"}]},
