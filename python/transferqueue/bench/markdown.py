@@ -27,7 +27,7 @@ def measured_on(results: Mapping[str, Any]) -> str:
     return (
         f"`{results['command']}`, {results['date']}, commit {commit}: {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, Linux {machine['kernel']}, Python {machine['python']}, .NET {machine['dotnet']}, "
-        f"torch {machine['torch']}. first = cold, warm = median."
+        f"torch {machine['torch']}. first = cold, warm = median, pace = a piece of Python before / after."
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from transferqueue.bench.catalogue import GROUPS, IDS, Group
 from transferqueue.bench.comparison import show_comparison
 from transferqueue.bench.crew import Crew, WorkerError
-from transferqueue.bench.machine import describe_machine, describe_source
+from transferqueue.bench.machine import describe_machine, describe_source, pace_ms
 from transferqueue.bench.markdown import markdown
 from transferqueue.bench.table import show
 
@@ -110,14 +110,14 @@ def keep(results: dict[str, Any], path: Path | None) -> None:
 def run_group(group: Group, quick: bool) -> dict[str, Any]:
     """Measure a group in a new process; figures, or an error, by workload."""
     say(f"{' '.join(group.ids)} …")
-    load, begin = os.getloadavg()[0], time.monotonic()
+    load, pace, begin = os.getloadavg()[0], pace_ms(), time.monotonic()
     try:
         with Crew() as crew:
             figures = crew.start(measure, group, quick).receive()
     except WorkerError as error:
         return {name: {"error": str(error)} for name in group.ids}
-    seconds = round(time.monotonic() - begin, 1)
-    return {name: {"figures": figures[name], "seconds": seconds, "load_before": load} for name in group.ids}
+    told = {"seconds": round(time.monotonic() - begin, 1), "load_before": load, "pace_ms": [pace, pace_ms()]}
+    return {name: {"figures": figures[name], **told} for name in group.ids}
 
 
 def measure(connection: Connection, group: Group, quick: bool) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from transferqueue.bench.targets import share_of, source, target_of, verdict
 
-COLUMNS = ("", "figure", "first", "warm", "p99", "of the yardstick", "peer", "reach", "dream", "reached")
+COLUMNS = ("", "figure", "first", "warm", "p99", "of the yardstick", "peer", "reach", "dream", "reached", "pace, ms")
 #: Workloads whose figures are lines over a size: too many for the table, told in tables of their own.
 LINES = ("SIZES", "RFC")
-MIN_WIDTH = 150
+MIN_WIDTH = 190
 SIZES_HEADS = ("batch", "bytes", "memcpy", "put", "get", "get, read, release (x reading)")
 RFC_COUNTS = ("objects", "objects of a put", "header", "frames")
 RFC_NAMES = (*RFC_COUNTS, "add_fields", "split over units", "is_ready", "chunk", "concat")
@@ -47,6 +47,7 @@ def rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
     for workload, found in results["workloads"].items():
         if workload in LINES or "error" in found:
             continue
+        pace = " / ".join(f"{each:.1f}" for each in found.get("pace_ms", []))
         for name, figure in found["figures"].items():
             unit, target = figure["unit"], target_of(workload, name)
             better = target.get("better", "less")
@@ -62,7 +63,9 @@ def rows(results: Mapping[str, Any]) -> Iterator[list[str]]:
                 bound_text(target.get("reach"), unit, better),
                 bound_text(target.get("dream"), unit, better),
                 "" if results["quick"] else verdict(figure, target),
+                pace,
             ]
+            pace = ""
 
 
 def sweep_rows(figures: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -102,7 +105,9 @@ def show(results: Mapping[str, Any]) -> None:
     """Print all tables."""
     console = wide_console()
     if lines := list(rows(results)):
-        print_table(console, "Figures (warm medians; first = cold)", COLUMNS, lines)
+        print_table(
+            console, "Figures (warm medians; first = cold; pace = a piece of Python before / after)", COLUMNS, lines
+        )
     workloads = results["workloads"]
     if "figures" in workloads.get("SIZES", {}):
         print_table(console, "Over sizes (x memcpy)", SIZES_HEADS, list(sweep_rows(workloads["SIZES"]["figures"])))

@@ -38,6 +38,7 @@ def test_each_workload_runs_and_gives_statistics_and_what_targets_are_about(grou
     for name, workload in found.items():
         assert "error" not in workload, workload["error"]
         assert workload["figures"], name
+        assert [pace > 0 for pace in workload["pace_ms"]] == [True, True]
         aimed = {target.partition("/")[2] for target in targets.targets() if target.startswith(f"{name}/")}
         assert aimed <= workload["figures"].keys()
         for figure in workload["figures"].values():
