@@ -8,7 +8,7 @@ from tensordict import TensorDict
 
 from transferqueue.bench import batches
 from transferqueue.bench.own_queue import own_queue
-from transferqueue.bench.series import WARM_UP_S, Series, figure, timed, yardstick
+from transferqueue.bench.series import WARM_UP_S, figure, in_turn, timed, yardstick
 from transferqueue.bench.yardsticks import Copying, Reader, column_bytes
 
 #: Fields and float32 numbers per field of a row in SIZES: 8 KiB.
@@ -31,11 +31,10 @@ def large(quick: bool) -> dict[str, dict[str, Any]]:
         copying.measure()
         tq.kv_batch_put(keys, "p", data)
         got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up_s=warm_up_s)
-        own_read = timed(lambda: reader.read(data), repetitions)
-        consumed = timed(lambda: reader.read(tq.kv_batch_get(keys, "p")), repetitions)
-        own_read_again = timed(lambda: reader.read(data), repetitions)
+        reading, consumed = in_turn(
+            lambda: reader.read(data), lambda: reader.read(tq.kv_batch_get(keys, "p")), repetitions=repetitions
+        )
     reader.close()
-    reading = Series(first=None, samples=[*own_read.samples, *own_read_again.samples])
     read = yardstick("reading one's own memory", reading, copying.size)
     return {
         "P1": {

@@ -87,6 +87,13 @@ def test_the_first_repetition_is_no_warm_sample():
     assert made.first not in made.samples
 
 
+def test_calls_that_are_timed_in_turn_alternate():
+    order: list[str] = []
+    found = series.in_turn(lambda: order.append("a"), lambda: order.append("b"), repetitions=2)
+    assert "".join(order) == "ababab"
+    assert [len(each.samples) for each in found] == [2, 2]
+
+
 def test_what_begins_within_the_warm_up_is_no_warm_sample(monkeypatch: pytest.MonkeyPatch):
     clock, calls = itertools.count(), itertools.count(1)  # a second passes whenever somebody looks
     monkeypatch.setattr(series.time, "perf_counter", lambda: next(clock))
