@@ -130,7 +130,7 @@ class AsyncTransferQueueClient(AsyncCheckpoints):
     controller_info : ZMQServerInfo
         Where the queue is, as ``process_zmq_server_info`` or the configuration's ``controller.zmq_info`` tells.
     timeout_s : float, default 30
-        Seconds that a call waits for its answer; DeadlineExceededError after that.
+        Seconds that a call waits for its answer; DeadlineExceededError when 2 s more are over.
     fetch_timeout_s : float, default 30
         Seconds that `get_meta` waits for rows; NotReadyError after that.
     allow_pickle : bool, default True

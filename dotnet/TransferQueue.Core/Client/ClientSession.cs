@@ -15,8 +15,11 @@ internal sealed class ClientSession : IDisposable
     /// <summary>What a core that was told no timeout takes (docs/wire.md, section 1).</summary>
     public static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
 
-    /// <summary>The core answers at the deadline; the client waits a little longer for that answer before it gives up itself.</summary>
-    public static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(300);
+    /// <summary>
+    /// The core answers at the deadline; the client waits so much longer for that answer before it gives up itself. On a busy machine
+    /// an answer can be a second late, and rows that it hands out would be consumed by nobody.
+    /// </summary>
+    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
 
     private const int ClientIdBytes = 16;
 

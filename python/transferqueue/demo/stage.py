@@ -55,7 +55,7 @@ class Stage:
                     batch_size=rows,
                     partition_id=partition,
                     task_name=task or self.name,
-                    timeout_s=PATIENCE_S,
+                    wait_s=PATIENCE_S,
                 )
             except NotReadyError:
                 continue

@@ -66,7 +66,7 @@ def test_silent_core_ends_in_an_error_that_names_type_and_seconds(core: StubCore
 def test_answer_of_the_core_at_the_deadline_wins_over_the_clients_own(core: StubCore) -> None:
     def late(request: Request) -> Reply:
         answer = error(3, "12 of 64 ready")
-        answer.after_s = 0.25
+        answer.after_s = 1.2  # as late as on a machine where everybody waits for a processor
         return answer
 
     core.on(GET, late)
