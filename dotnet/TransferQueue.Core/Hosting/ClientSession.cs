@@ -11,16 +11,23 @@ internal sealed class ClientSession
     /// <summary>Which client this is; a client has many connections. Empty before HELLO.</summary>
     public Guid Client { get; private set; }
 
-    /// <summary>Whether shared memory was offered on this connection.</summary>
+    /// <summary>Who has the leases of what is read here: the client, or, where a gateway reads for it, this connection alone.</summary>
+    public Guid Holder { get; private set; }
+
+    /// <summary>Whether a gateway reads and writes for a client on another host.</summary>
+    public bool IsRelayed => Holder != Client;
+
+    /// <summary>Whether answers on this connection may have frames in shared memory.</summary>
     public bool IsShared { get; set; }
 
     /// <summary>The process that the client says it is; for people.</summary>
     public int ProcessId { get; private set; }
 
     /// <summary>Notes who it is.</summary>
-    public void Greet(ReadOnlySpan<byte> client, int processId)
+    public void Greet(ReadOnlySpan<byte> client, int processId, bool isRelayed)
     {
         Client = MemoryMarshal.Read<Guid>(client);
+        Holder = isRelayed ? Guid.NewGuid() : Client;
         ProcessId = processId;
         IsGreeted = true;
     }

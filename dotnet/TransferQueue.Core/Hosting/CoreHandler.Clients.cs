@@ -1,4 +1,3 @@
-using TransferQueue.Protocol;
 using TransferQueue.Transport;
 
 namespace TransferQueue.Hosting;
@@ -7,25 +6,28 @@ internal sealed partial class CoreHandler
 {
     private readonly Dictionary<Guid, SharedClient> _sharers = [];
 
-    /// <summary>Whether shared memory is offered to a client that says HELLO: not to one on another host, whose greeting the gateway has signed.</summary>
-    private bool Share(ServerConnection connection, HelloRequest request, Guid client)
+    /// <summary>Lets a client that says HELLO use the shared memory. A gateway reads there for one on another host; what it reads then ends with this connection.</summary>
+    private void Share(ServerConnection connection, ClientSession session)
     {
-        if (request.TokenProof is not null || !_options.SharedMemory)
-            return false;
-        if (!_sharers.TryGetValue(client, out SharedClient? sharer))
+        if (!_sharers.TryGetValue(session.Holder, out SharedClient? sharer))
         {
-            _sharers.Add(client, sharer = new SharedClient(client, connection.PeerProcessId));
-            try
-            {
-                sharer.Watch = ProcessWatch.Start(Loop, connection, () => ProcessEnded(sharer));
-            }
-            catch (TransferQueueException error)
-            {
-                CoreLog.Note($"{error.Message}; what it has of the shared memory comes back when its last connection ends");
-            }
+            _sharers.Add(session.Holder, sharer = new SharedClient(session.Holder, connection.PeerProcessId));
+            if (!session.IsRelayed)
+                Watch(sharer, connection);
         }
         sharer.Connections++;
-        return true;
+    }
+
+    private void Watch(SharedClient sharer, ServerConnection connection)
+    {
+        try
+        {
+            sharer.Watch = ProcessWatch.Start(Loop, connection, () => ProcessEnded(sharer));
+        }
+        catch (TransferQueueException error)
+        {
+            CoreLog.Note($"{error.Message}; what it has of the shared memory comes back when its last connection ends");
+        }
     }
 
     /// <summary>A connection has ended. As long as the process lives it may still write to its loans, and read under its leases: both stay.</summary>
@@ -57,8 +59,8 @@ internal sealed partial class CoreHandler
         _sharers.Remove(sharer.Id);
     }
 
-    /// <summary>Whether a client may be given loans and leases.</summary>
-    private bool IsSharing(Guid client) => _sharers.TryGetValue(client, out SharedClient? sharer) && !sharer.HasEnded;
+    /// <summary>Whether a client may be given loans and leases, or a gateway's connection leases.</summary>
+    private bool IsSharing(Guid holder) => _sharers.TryGetValue(holder, out SharedClient? sharer) && !sharer.HasEnded;
 
     /// <summary>Bytes on loan to processes that live without a connection: they may still be written to.</summary>
     private long QuarantinedBytes => _storage.Loans.Clients.Where(IsQuarantined).Sum(_storage.Loans.BytesOf);

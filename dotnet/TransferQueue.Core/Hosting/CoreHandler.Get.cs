@@ -13,8 +13,8 @@ internal sealed partial class CoreHandler
     /// <summary>Replies of more stretches of rows are measured by a worker: two reads of memory for each.</summary>
     private const int MeasuredOnLoopRuns = 1024;
 
-    /// <summary>A get that is worked on.</summary>
-    private sealed record Reading(ServerConnection Connection, Guid Client, ulong RequestId, ReadLease Lease, bool IsShared);
+    /// <summary>A get that is worked on, and who has the lease of its answer.</summary>
+    private sealed record Reading(ServerConnection Connection, Guid Holder, ulong RequestId, ReadLease Lease, bool IsShared);
 
     /// <summary>A reply with columns on its way out; what the client holds after it, if frames are placed.</summary>
     private sealed record OutgoingColumns(ReadLease Lease, ReplyFrames Frames, ClientLease? Held);
@@ -24,8 +24,8 @@ internal sealed partial class CoreHandler
         ReadPlan plan = request.Selection is { } selection
             ? _controller.PlanReadRows(selection, request.Fields)
             : _controller.PlanReadKeys(request.Partition!, request.Keys, request.Fields);
-        bool isShared = (prelude.Flags & PreludeFlags.Shared) != 0 && IsSharing(session.Client) && !_storage.Leases.IsAbandoned(session.Client, prelude.RequestId);
-        Reading reading = new(connection, session.Client, prelude.RequestId, _storage.Lease(plan.Rows, plan.Columns), isShared);
+        bool isShared = (prelude.Flags & PreludeFlags.Shared) != 0 && IsSharing(session.Holder) && !_storage.Leases.IsAbandoned(session.Holder, prelude.RequestId);
+        Reading reading = new(connection, session.Holder, prelude.RequestId, _storage.Lease(plan.Rows, plan.Columns), isShared);
         MeasuredReply? reply = null;
         int runs = 0;
         foreach (var column in plan.Columns)
@@ -63,7 +63,7 @@ internal sealed partial class CoreHandler
             Fail(reading.Connection, reading.RequestId, error!);
             return;
         }
-        if (reading.IsShared && IsSharing(reading.Client))
+        if (reading.IsShared && IsSharing(reading.Holder))
             _storage.Place(reply);
         ReplyFrames? frames = null;
         if (reply.MovedBytes is 0 || (reply.MovedBytes < ReadOnWorkerBytes && !_storage.IsInFile(reading.Lease)))
@@ -88,14 +88,14 @@ internal sealed partial class CoreHandler
         var columns = frames.Columns.Select(column => new ReplyColumn(column.Name, column.DType, column.Pieces, column.Frames));
         new GetReply(reading.Lease.Rows, [.. columns]).WriteHeader(message.Header);
         AddFrames(message, frames);
-        ClientLease? held = reply.HasPlaced ? _storage.Split(reply, reading.Client, reading.RequestId).Client : null;
+        ClientLease? held = reply.HasPlaced ? _storage.Split(reply, reading.Holder, reading.RequestId).Client : null;
         message.State = new OutgoingColumns(reading.Lease, frames, held);
         message.Completed = ColumnsSent;
         _meter.Rows(MessageType.Get, reading.Lease.Rows);
         _meter.Answer(reading.Connection, reading.RequestId, isError: false);
         message.Seal(Prelude.Create((ushort)MessageType.Ok, reading.RequestId) with { Acknowledged = held?.Id ?? 0 });
         reading.Connection.Send(message);
-        if (held is not null && (!IsSharing(reading.Client) || _storage.Leases.IsAbandoned(reading.Client, reading.RequestId)))
+        if (held is not null && (!IsSharing(reading.Holder) || _storage.Leases.IsAbandoned(reading.Holder, reading.RequestId)))
             _storage.Leases.GiveBack(held); // nobody will read it
     }
 

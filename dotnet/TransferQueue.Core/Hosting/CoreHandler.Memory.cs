@@ -35,17 +35,17 @@ internal sealed partial class CoreHandler
         return true;
     }
 
-    private OkReply Release(Guid client, ReleaseRequest request)
+    private OkReply Release(Guid holder, ReleaseRequest request)
     {
         foreach (ulong lease in request.Leases.IsDefault ? [] : request.Leases)
-            _storage.Leases.GiveBack(client, lease);
+            _storage.Leases.GiveBack(holder, lease);
         foreach (ulong loan in request.Loans.IsDefault ? [] : request.Loans)
-            _storage.Free(_storage.Loans.End(client, unchecked((long)loan)));
+            _storage.Free(_storage.Loans.End(holder, unchecked((long)loan)));
         foreach (ulong reply in request.Replies.IsDefault ? [] : request.Replies)
         {
-            DropReservation(client, reply);
-            _storage.Free(_storage.Loans.EndReply(client, reply));
-            _storage.Leases.AbandonReply(client, reply);
+            DropReservation(holder, reply);
+            _storage.Free(_storage.Loans.EndReply(holder, reply));
+            _storage.Leases.AbandonReply(holder, reply);
         }
         return new OkReply();
     }
@@ -95,6 +95,7 @@ internal sealed partial class CoreHandler
         connection.Send(message);
     }
 
+    /// <summary>Room and files are for a client on this host: a gateway only reads.</summary>
     private void CheckSharing(Guid client)
     {
         if (!IsSharing(client))

@@ -49,7 +49,7 @@ internal sealed partial class CoreHandler
         else if (request is PinRequest pin)
             Pin(connection, prelude.RequestId, session.Client, pin);
         else if (request is ReleaseRequest release)
-            Send(connection, prelude.RequestId, Release(session.Client, release));
+            Send(connection, prelude.RequestId, Release(session.Holder, release));
         else if (request is SamplerTurnRequest turn)
             TakeTurn(connection, prelude.RequestId, turn);
         else
@@ -81,12 +81,14 @@ internal sealed partial class CoreHandler
     {
         if (!session.IsGreeted)
         {
-            session.Greet(request.Client.Span, request.ProcessId);
+            session.Greet(request.Client.Span, request.ProcessId, isRelayed: request.TokenProof is not null);
             _answers.Connect(session.Client);
-            session.IsShared = Share(connection, request, session.Client);
+            session.IsShared = _options.SharedMemory;
+            if (session.IsShared)
+                Share(connection, session);
             TakeFirstTier();
         }
-        return new HelloReply(Version, Environment.ProcessId, _epoch, session.IsShared, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
+        return new HelloReply(Version, Environment.ProcessId, _epoch, session.IsShared && !session.IsRelayed, _limits, _options.Units, _storage.CapacityBytes, _options.PollingMode);
     }
 
     private MetaReply Insert(MetaRequest request)

@@ -109,7 +109,7 @@ internal sealed partial class CoreHandler : IServerHandler
         if (session.IsGreeted)
             _answers.Disconnect(session.Client);
         if (session.IsShared)
-            Unshare(session.Client);
+            Unshare(session.Holder);
     }
 
     /// <inheritdoc/>

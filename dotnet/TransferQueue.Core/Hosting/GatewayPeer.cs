@@ -6,6 +6,9 @@ namespace TransferQueue.Hosting;
 /// <param name="peer">Its side of NetMQ.</param>
 internal sealed class GatewayPeer(RouterPeer peer)
 {
+    /// <summary>Request ids from here on are the gateway's own (docs/wire.md, section 1).</summary>
+    public const ulong FirstOurs = 1UL << 63;
+
     /// <summary>Its side of NetMQ. Endpoint thread only.</summary>
     public RouterPeer Peer { get; } = peer;
 
@@ -23,4 +26,16 @@ internal sealed class GatewayPeer(RouterPeer peer)
 
     /// <summary>Its own connection to the core; null before the proof and after the end. Loop thread only.</summary>
     public ServerConnection? Core { get; set; }
+
+    /// <summary>Answers that go out when the core has ended their leases, by the gateway's own requests. Loop thread only.</summary>
+    public Dictionary<ulong, RelayedReply> Releasing { get; } = [];
+
+    /// <summary>The id of the gateway's last request on this connection to the core. Loop thread only.</summary>
+    public ulong LastOurs { get; private set; } = FirstOurs;
+
+    /// <summary>Whether a request on the connection to the core is the gateway's, not its client's.</summary>
+    public static bool IsOurs(ulong requestId) => requestId >= FirstOurs;
+
+    /// <summary>The id of the gateway's next request.</summary>
+    public ulong NextOurs() => ++LastOurs;
 }

@@ -1,3 +1,6 @@
+using TransferQueue.Columns;
+using TransferQueue.Memory;
+using TransferQueue.Protocol;
 using TransferQueue.Transport;
 
 namespace TransferQueue.Hosting;
@@ -16,38 +19,36 @@ internal sealed partial class GatewayServer
         public ReceivePlan Header(
             ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
         {
-            var message = new MultipartMessage();
+            var peer = (GatewayPeer)connection.State!;
+            if (GatewayPeer.IsOurs(prelude.RequestId))
+            {
+                gateway.Deliver(peer, prelude, header);
+                return ReceivePlan.None;
+            }
+            var reply = new RelayedReply(peer, connection, prelude.RequestId, prelude.Acknowledged);
+            var plan = new ReceivePlan { State = reply };
             try
             {
-                if (prelude.Flags != PreludeFlags.None)
-                    throw new ProtocolException("gateway: the core answered with frames in shared memory, which no other host can read");
-                WriteHead(message, prelude, frameLengths, header);
-                foreach (ulong length in frameLengths)
-                    message.AddFrame((long)length);
+                Prepare(reply, plan, prelude, frameLengths, places, header);
             }
             catch (TransferQueueException error)
             {
-                message.Dispose();
-                gateway.Reply(PeerOf(connection), prelude.RequestId, Protocol.ErrorReply.Of(error));
+                reply.Message.Dispose();
+                gateway.Reply(peer.Peer, prelude.RequestId, ErrorReply.Of(error));
+                gateway.GiveBack(reply);
                 return ReceivePlan.Skip;
             }
-            if (prelude.PayloadBytes == 0)
-            {
-                gateway._endpoint.Send(PeerOf(connection), message);
-                return ReceivePlan.None;
-            }
-            var plan = new ReceivePlan { State = message };
-            for (int i = 1; i < message.FrameCount; i++)
-                plan.Add(message.Segment(i));
-            return plan;
+            if (prelude.PayloadBytes > 0)
+                return plan;
+            gateway.Relay(reply);
+            return ReceivePlan.None;
         }
 
         /// <inheritdoc/>
-        public void PayloadReceived(ServerConnection connection, ReceivePlan plan) =>
-            gateway._endpoint.Send(PeerOf(connection), (MultipartMessage)plan.State!);
+        public void PayloadReceived(ServerConnection connection, ReceivePlan plan) => gateway.Relay((RelayedReply)plan.State!);
 
         /// <inheritdoc/>
-        public void PayloadLost(ServerConnection connection, ReceivePlan plan) => ((MultipartMessage)plan.State!).Dispose();
+        public void PayloadLost(ServerConnection connection, ReceivePlan plan) => ((RelayedReply)plan.State!).Message.Dispose();
 
         /// <inheritdoc/>
         public void Disconnected(ServerConnection connection, string reason)
@@ -55,6 +56,9 @@ internal sealed partial class GatewayServer
             if (connection.State is not GatewayPeer state)
                 return;
             state.Core = null;
+            foreach (RelayedReply reply in state.Releasing.Values)
+                reply.Message.Dispose();
+            state.Releasing.Clear();
             gateway._endpoint.Post(() => gateway._endpoint.GiveUp(state.Peer, $"the core ended its connection: {reason}"));
         }
 
@@ -65,7 +69,24 @@ internal sealed partial class GatewayServer
         /// <inheritdoc/>
         public long Tick(long nowMilliseconds) => long.MaxValue;
 
-        private static RouterPeer PeerOf(ServerConnection connection) => ((GatewayPeer)connection.State!).Peer;
+        /// <summary>Makes room for the message, and says which frames come through the socket and which from shared memory.</summary>
+        private static void Prepare(
+            RelayedReply reply, ReceivePlan plan, Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
+        {
+            ulong bytes = 0;
+            foreach (ulong length in frameLengths)
+                bytes += length;
+            WriteHead(reply.Message, prelude with { Flags = PreludeFlags.None, Acknowledged = 0, PayloadBytes = bytes }, frameLengths, header);
+            for (int i = 0; i < frameLengths.Length; i++)
+            {
+                reply.Message.AddFrame((long)frameLengths[i]);
+                NativeSegment target = reply.Message.Segment(i + 1);
+                if (places.IsEmpty || places[i] == FramePlace.Inline)
+                    plan.Add(target);
+                else
+                    reply.Placed.Add((places[i], target));
+            }
+        }
 
         /// <summary>Writes prelude, lengths and header as the first frame.</summary>
         private static void WriteHead(MultipartMessage message, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<byte> header)
@@ -76,5 +97,54 @@ internal sealed partial class GatewayServer
             System.Runtime.InteropServices.MemoryMarshal.AsBytes(frameLengths).CopyTo(head[Prelude.Bytes..]);
             header.CopyTo(head[(Prelude.Bytes + frameLengths.Length * sizeof(ulong))..]);
         }
+    }
+
+    /// <summary>Sends an answer that is here but for its frames in shared memory. Loop thread.</summary>
+    private void Relay(RelayedReply reply)
+    {
+        if (reply.Placed.Count == 0)
+            _endpoint.Send(reply.Peer.Peer, reply.Message);
+        else
+            _loop.RunOnWorker(() => _memory.Copy(reply.Placed), error => Copied(reply, error));
+    }
+
+    private void Copied(RelayedReply reply, Exception? error)
+    {
+        if (error is not null)
+        {
+            reply.Message.Dispose();
+            Reply(reply.Peer.Peer, reply.RequestId, ErrorReply.Of(error));
+        }
+        if (!GiveBack(reply))
+            reply.Message.Dispose(); // its client has been given up
+        else if (error is null)
+            reply.Peer.Releasing.Add(reply.Peer.LastOurs, reply);
+    }
+
+    /// <summary>Ends an answer's lease, if it has one.</summary>
+    /// <returns>Whether the core will answer that.</returns>
+    private bool GiveBack(RelayedReply reply)
+    {
+        if (reply.Lease == 0 || !reply.Core.IsOpen)
+            return false;
+        OutgoingMessage release = _loop.RentMessage();
+        System.Buffers.BuffersExtensions.Write(release.Header, new ReleaseRequest([reply.Lease]).ToHeader().Span);
+        release.Seal(Prelude.Create((ushort)MessageType.Release, reply.Peer.NextOurs()));
+        reply.Core.Send(release);
+        return reply.Core.IsOpen;
+    }
+
+    /// <summary>The core has ended a lease that it had until then: what was copied under it goes out.</summary>
+    private void Deliver(GatewayPeer peer, in Prelude prelude, ReadOnlySpan<byte> header)
+    {
+        if (!peer.Releasing.Remove(prelude.RequestId, out RelayedReply? reply))
+            return;
+        if (prelude.Type == (ushort)MessageType.Ok)
+        {
+            _endpoint.Send(peer.Peer, reply.Message);
+            return;
+        }
+        reply.Message.Dispose();
+        Reply(peer.Peer, reply.RequestId, ErrorReply.Read(header.ToArray()));
     }
 }

@@ -15,6 +15,12 @@ internal sealed partial class GatewayServer
             var state = (GatewayPeer)(peer.State ??= new GatewayPeer(peer));
             if (state.IsProven)
             {
+                if (GatewayPeer.IsOurs(prelude.RequestId))
+                {
+                    message.Dispose();
+                    gateway.Refuse(peer, prelude.RequestId, new ProtocolException($"message: request id {prelude.RequestId}; between hosts ids are smaller than 2^63"));
+                    return;
+                }
                 Prelude asked = prelude;
                 gateway._loop.Post(() => gateway.Forward(state, asked, headerStart, message));
                 return;
@@ -125,6 +131,7 @@ internal sealed partial class GatewayServer
         for (int i = 1; i < message.FrameCount; i++)
             forwarded.AddFrame(message.Segment(i));
         forwarded.Completed = (_, _) => message.Dispose();
+        forwarded.Shared = prelude.Type == (ushort)MessageType.Get; // its columns are copied from where they lie, not through two sockets
         forwarded.Seal(prelude);
         core.Send(forwarded);
     }

@@ -7,7 +7,8 @@ namespace TransferQueue.Hosting;
 
 /// <summary>
 /// A running gateway: speaks NetMQ with other hosts and the Unix protocol with the core, one core connection per remote client, so that to
-/// the core a remote client is a client like any other. Knows of messages only HELLO and AUTH.
+/// the core a remote client is a client like any other. Knows of messages only HELLO, AUTH, and that what a GET answers may lie in shared memory: it
+/// copies that from there, in one pass, and gives it back with a RELEASE.
 /// </summary>
 /// <remarks>
 /// Two threads: the endpoint's (NetMQ) and the loop's (core connections). Each owns its side; messages pass between them by
@@ -20,12 +21,14 @@ internal sealed partial class GatewayServer : IRunningServer
     private readonly GatewayOptions _options;
     private readonly RouterEndpoint _endpoint;
     private readonly ServerLoop _loop;
+    private readonly GatewayMemory _memory;
     private readonly CountdownEvent _running = new(2);
     private readonly byte[] _answer;
 
     private GatewayServer(GatewayOptions options)
     {
         _options = options;
+        _memory = new GatewayMemory(options.CorePath);
         _loop = new ServerLoop(new ServerLoopOptions(), new CoreSide(this));
         _endpoint = new RouterEndpoint(new RouterEndpointOptions { Address = options.Listen }, new RemoteSide(this));
         Address = $"tcp://{HostOf(options.Listen)}:{_endpoint.Port}";
@@ -62,6 +65,7 @@ internal sealed partial class GatewayServer : IRunningServer
         _running.Wait();
         _endpoint.Dispose();
         _loop.Dispose();
+        _memory.Dispose();
     }
 
     private void StartThread(string name, Action run)

@@ -207,16 +207,19 @@ internal sealed class DealerChannel : IMessageChannel
         message.Prelude = prelude;
         message.Header = _pool.Rent(prelude.HeaderBytes);
         received[0][headerStart..].CopyTo(message.Header.Span);
-        bool streaming = received.Bytes >= CopyKernels.StreamingBytes;
-        for (int i = 1; i < received.FrameCount; i++)
-            message.Add(CopyFrame(received.Segment(i), streaming));
+        CopyFrames(received, message);
     }
 
-    private unsafe NativeBuffer CopyFrame(NativeSegment frame, bool streaming)
+    private unsafe void CopyFrames(MultipartMessage received, IncomingMessage message)
     {
-        NativeBuffer buffer = _pool.Rent(frame.Length);
-        CopyKernels.Copy(frame.Pointer, buffer.Address, frame.Length, streaming);
-        return buffer;
+        var copy = new BulkCopy();
+        for (int i = 1; i < received.FrameCount; i++)
+        {
+            NativeBuffer buffer = _pool.Rent(received.Segment(i).Length);
+            message.Add(buffer);
+            copy.Add(received.Segment(i), buffer.Address);
+        }
+        copy.Run();
     }
 
     private void ReceiveAll()

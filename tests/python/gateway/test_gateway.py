@@ -91,6 +91,10 @@ class Dealer:
         assert len(first) == PRELUDE.size + 8 * count + size
         return kind, header, frames
 
+    def skip_to(self, request: int) -> None:
+        """Give the next request this id."""
+        self._next = request - 1
+
     def greet(self, key: bytes) -> tuple[int, dict[str, Any], list[bytes]]:
         kind, header, _ = self.ask(HELLO, {"client": self._client, "pid": os.getpid(), "package": "test"})
         assert kind == OK, header
@@ -193,6 +197,32 @@ tq.close()
     assert program.returncode == 0, errors[-3000:]
     assert tq.kv_batch_get("a", "remote", "y")["y"].values().sum().item() == 500_000
     assert tq.kv_list("remote")["remote"]["a"] == {"from": "afar"}
+
+
+def test_columns_for_another_host_are_read_from_shared_memory(tq: Any, dealer: Dealer) -> None:
+    rows, partition = 64, "apart"
+    x = torch.randn(rows, 4096)
+    tq.kv_batch_put([f"k{i}" for i in range(rows)], partition, TensorDict({"x": x, "y": torch.arange(rows)}, rows))
+    assert dealer.greet(token())[0] == OK
+    keys = {"n": rows, "k": "\0".join(f"k{i}" for i in range(rows)).encode()}
+    before = tq.get_client().stats()
+    kind, header, frames = dealer.ask(GET, {"partition": partition, "keys": keys, "fields": ["x", "y"], "strict": True})
+    assert kind == OK, header
+    assert frames == [x.numpy().tobytes(), torch.arange(rows).numpy().tobytes()]
+    after = tq.get_client().stats()
+    assert after["bytes_viewed"] - before["bytes_viewed"] == x.nbytes
+    assert after["bytes_inline"] - before["bytes_inline"] == rows * 8
+    assert after["bytes_gathered"] == before["bytes_gathered"]
+    assert after["client_leases"] == before["client_leases"]
+
+
+def test_the_gateways_own_request_ids_are_not_for_its_clients(tq: Any, dealer: Dealer) -> None:
+    assert dealer.greet(token())[0] == OK
+    dealer.skip_to(2**63 - 1)
+    assert dealer.ask(PING, {})[0] == OK
+    kind, header, _ = dealer.ask(PING, {})
+    assert kind == ERROR
+    assert "2^63" in header["message"]
 
 
 def test_a_wrong_token_is_refused_and_said(tq: Any, dealer: Dealer) -> None:

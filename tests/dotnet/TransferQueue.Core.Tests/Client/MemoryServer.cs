@@ -23,12 +23,14 @@ internal sealed unsafe class MemoryServer : IServerHandler, IDisposable
 
     public MemoryServer(long arenaBytes = 16 << 20)
     {
-        _listenFd = UnixSocket.Listen(System.IO.Path.Combine(_folder, "s"));
+        _listenFd = UnixSocket.Listen(Path);
         Assert.True(_arena.TryGrow(arenaBytes, 0, out _));
         _loop = new ServerLoop(new ServerLoopOptions { ListenFd = _listenFd }, this);
         _thread = new Thread(_loop.Run) { IsBackground = true };
         _thread.Start();
     }
+
+    public string Path => System.IO.Path.Combine(_folder, "s");
 
     /// <summary>Requests in the order of their arrival, HELLO left out: type, id, and of RELEASE what.</summary>
     public ConcurrentQueue<(MessageType Type, ulong Id)> Requests { get; } = new();
@@ -57,7 +59,7 @@ internal sealed unsafe class MemoryServer : IServerHandler, IDisposable
 
     public ClientSession Open(bool shared = true)
     {
-        var session = new ClientSession(new ClientOptions { Address = ServerAddress.Parse($"unix://{_folder}/s"), SharedMemory = shared });
+        var session = new ClientSession(new ClientOptions { Address = ServerAddress.Parse($"unix://{Path}"), SharedMemory = shared });
         Assert.NotNull(session.Open(TimeSpan.FromSeconds(20)));
         return session;
     }

@@ -38,6 +38,9 @@ internal sealed class TestCore : IDisposable
 
     public TestCoreClient Connect(byte client = 1) => new(this, client);
 
+    /// <summary>Connects as a gateway does for a client on another host.</summary>
+    public TestCoreClient ConnectRelayed(byte client = 1) => new(this, client, (ReadOnlyMemory<byte>)new byte[32]);
+
     public void Dispose()
     {
         _server.Stop();
@@ -53,13 +56,13 @@ internal sealed unsafe class TestCoreClient : IDisposable
     private readonly List<nint> _maps = [];
     private ulong _last;
 
-    public TestCoreClient(TestCore core, byte client)
+    public TestCoreClient(TestCore core, byte client, ReadOnlyMemory<byte>? proof = null)
     {
         _last = (ulong)client << 32;
         _channel = UnixChannel.Connect(core.Path, TimeSpan.FromSeconds(5), core.Pool, TransportLimits.Default);
         byte[] id = new byte[16];
         id[0] = client;
-        Hello = HelloReply.Read(Ask(new HelloRequest(id, 1, "test", null)).Header);
+        Hello = HelloReply.Read(Ask(new HelloRequest(id, 1, "test", proof)).Header);
     }
 
     public HelloReply Hello { get; }
