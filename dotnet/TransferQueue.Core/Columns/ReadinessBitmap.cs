@@ -116,8 +116,9 @@ internal sealed class ReadinessBitmap
         ReadOnlySpan<ulong> words = _words;
         for (int i = 0; i < slots.Length; i++)
         {
-            int word = slots[i] / WordBits;
-            status[i * stride] = word < words.Length ? (sbyte)(words[word] >> (slots[i] % WordBits) & 1) : (sbyte)0;
+            uint slot = (uint)slots[i]; // unsigned: a division is a shift then
+            int word = (int)(slot / WordBits);
+            status[i * stride] = word < words.Length ? (sbyte)(words[word] >> (int)(slot % WordBits) & 1) : (sbyte)0;
         }
     }
 

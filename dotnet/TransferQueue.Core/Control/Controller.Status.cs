@@ -1,24 +1,27 @@
 using System.Collections.Immutable;
-using System.Runtime.InteropServices;
 
 namespace TransferQueue.Control;
 
-/// <summary>A status of every row of a partition, in ascending order of their global indexes.</summary>
+/// <summary>A status of every row of a partition, in ascending order of their global indexes; valid until the controller is asked for the next one.</summary>
 /// <param name="Indexes">int64[N].</param>
 /// <param name="Status">int8[N × F], row-major: 1 yes, 0 no.</param>
-internal sealed record RowStatus(ImmutableArray<long> Indexes, ImmutableArray<sbyte> Status);
+internal sealed record RowStatus(ReadOnlyMemory<long> Indexes, ReadOnlyMemory<sbyte> Status);
 
 internal sealed partial class Controller
 {
+    private readonly ReusedArray<int> _statusSlots = new();
+    private readonly ReusedArray<long> _statusIndexes = new();
+    private readonly ReusedArray<sbyte> _status = new();
+
     /// <summary>Which rows are ready in which field, fields in the order asked for; null: no such partition, or a field that it never had.</summary>
     public RowStatus? ProductionStatus(string name, ImmutableArray<string> fields)
     {
         if (Find(name) is not { } partition || fields.IsDefaultOrEmpty || fields.Any(field => partition.Field(field) is null))
             return null;
-        int[] slots = partition.SlotsByIndex();
-        var status = new sbyte[(long)slots.Length * fields.Length];
-        for (int f = 0; f < fields.Length; f++)
-            partition.Field(fields[f])!.Ready.CopyTo(slots, status.AsSpan(f), fields.Length);
+        ReadOnlySpan<int> slots = StatusSlots(partition);
+        Memory<sbyte> status = _status.Take(checked(slots.Length * fields.Length));
+        for (int f = 0; f < fields.Length && !slots.IsEmpty; f++)
+            partition.Field(fields[f])!.Ready.CopyTo(slots, status.Span[f..], fields.Length);
         return Status(partition, slots, status);
     }
 
@@ -27,9 +30,12 @@ internal sealed partial class Controller
     {
         if (Find(name) is not { } partition)
             return null;
-        int[] slots = partition.SlotsByIndex();
-        var status = new sbyte[slots.Length];
-        partition.Task(task)?.Consumed.CopyTo(slots, status);
+        ReadOnlySpan<int> slots = StatusSlots(partition);
+        Memory<sbyte> status = _status.Take(slots.Length);
+        if (partition.Task(task) is { } asked)
+            asked.Consumed.CopyTo(slots, status.Span);
+        else
+            status.Span.Clear();
         return Status(partition, slots, status);
     }
 
@@ -62,7 +68,17 @@ internal sealed partial class Controller
         return [.. wanted.Select(partition => partition.List(since is not null && since.TryGetValue(partition.Name, out long version) ? version : null))];
     }
 
-    private static RowStatus Status(Partition partition, int[] slots, sbyte[] status) => new(
-        ImmutableCollectionsMarshal.AsImmutableArray(partition.Indexes(slots)),
-        ImmutableCollectionsMarshal.AsImmutableArray(status));
+    private ReadOnlySpan<int> StatusSlots(Partition partition)
+    {
+        Span<int> slots = _statusSlots.Take(partition.RowCount).Span;
+        partition.CopySlotsByIndex(slots);
+        return slots;
+    }
+
+    private RowStatus Status(Partition partition, ReadOnlySpan<int> slots, Memory<sbyte> status)
+    {
+        Memory<long> indexes = _statusIndexes.Take(slots.Length);
+        partition.CopyIndexes(slots, indexes.Span);
+        return new RowStatus(indexes, status);
+    }
 }

@@ -11,31 +11,41 @@ internal sealed partial class Partition
     public int[] SlotsAscending()
     {
         int[] slots = new int[RowCount];
-        int count = 0;
-        bool isDense = RowCount == _slots.HighWater;
-        for (int slot = 0; count < slots.Length; slot++)
-        {
-            if (isDense || _slots.IsTaken(slot))
-                slots[count++] = slot;
-        }
+        CopySlots(slots);
         return slots;
     }
 
     /// <summary>All taken slots in ascending order of their global indexes.</summary>
     public int[] SlotsByIndex()
     {
-        int[] slots = SlotsAscending();
-        SortByIndex(slots);
+        int[] slots = new int[RowCount];
+        CopySlotsByIndex(slots);
         return slots;
+    }
+
+    /// <summary>Writes all taken slots in ascending order of their global indexes.</summary>
+    /// <param name="slots">Gets <see cref="RowCount"/> slots, and has room for no more.</param>
+    public void CopySlotsByIndex(Span<int> slots)
+    {
+        CopySlots(slots);
+        SortByIndex(slots);
     }
 
     /// <summary>The global indexes of rows.</summary>
     public long[] Indexes(ReadOnlySpan<int> slots)
     {
         long[] indexes = new long[slots.Length];
-        for (int i = 0; i < indexes.Length; i++)
-            indexes[i] = _indexes[slots[i]];
+        CopyIndexes(slots, indexes);
         return indexes;
+    }
+
+    /// <summary>Writes the global indexes of rows.</summary>
+    /// <param name="slots">The rows.</param>
+    /// <param name="indexes">Gets as many.</param>
+    public void CopyIndexes(ReadOnlySpan<int> slots, Span<long> indexes)
+    {
+        for (int i = 0; i < slots.Length; i++)
+            indexes[i] = _indexes[slots[i]];
     }
 
     /// <summary>Rows that are ready in all fields of the query and not consumed by its task.</summary>
@@ -108,9 +118,20 @@ internal sealed partial class Partition
         return slots;
     }
 
-    private void SortByIndex(int[] slots)
+    private void CopySlots(Span<int> slots)
+    {
+        int count = 0;
+        bool isDense = RowCount == _slots.HighWater;
+        for (int slot = 0; count < slots.Length; slot++)
+        {
+            if (isDense || _slots.IsTaken(slot))
+                slots[count++] = slot;
+        }
+    }
+
+    private void SortByIndex(Span<int> slots)
     {
         if (!IsMonotone)
-            Array.Sort(Indexes(slots), slots);
+            MemoryExtensions.Sort(Indexes(slots).AsSpan(), slots);
     }
 }

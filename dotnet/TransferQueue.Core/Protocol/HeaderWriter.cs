@@ -118,10 +118,16 @@ internal ref struct HeaderWriter
     internal void Numbers<T>(string key, ImmutableArray<T> numbers)
         where T : unmanaged
     {
-        if (numbers.IsDefault)
-            return;
+        if (!numbers.IsDefault)
+            Numbers(key, numbers.AsSpan());
+    }
+
+    /// <summary>Writes numbers as bytes.</summary>
+    internal void Numbers<T>(string key, ReadOnlySpan<T> numbers)
+        where T : unmanaged
+    {
         Key(key);
-        _writer.Write(MemoryMarshal.AsBytes(numbers.AsSpan()));
+        _writer.Write(MemoryMarshal.AsBytes(numbers));
     }
 
     /// <summary>Writes a map of integers and strings.</summary>

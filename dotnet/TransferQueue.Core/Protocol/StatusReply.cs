@@ -6,7 +6,7 @@ namespace TransferQueue.Protocol;
 /// <param name="Found">Whether there is such a partition, with all these fields.</param>
 /// <param name="Indexes">Global indexes int64[B], ascending; default where not found.</param>
 /// <param name="Status">int8[B × F] row by row, 1 there, or int8[B], 1 consumed; default where not found.</param>
-internal sealed record StatusReply(bool Found, ImmutableArray<long> Indexes, ImmutableArray<sbyte> Status) : Reply
+internal sealed record StatusReply(bool Found, ReadOnlyMemory<long> Indexes, ReadOnlyMemory<sbyte> Status) : Reply
 {
     private static readonly HeaderKeys Keys = new("found", "indexes", "status");
 
@@ -30,7 +30,7 @@ internal sealed record StatusReply(bool Found, ImmutableArray<long> Indexes, Imm
                 status = reader.Numbers<sbyte>(long.MaxValue);
         }
         if (reader.Required(found, "found"))
-            return new StatusReply(true, reader.Required(indexes, "indexes"), reader.Required(status, "status"));
+            return new StatusReply(true, reader.Required(indexes, "indexes").AsMemory(), reader.Required(status, "status").AsMemory());
         return NotFound;
     }
 
@@ -38,7 +38,9 @@ internal sealed record StatusReply(bool Found, ImmutableArray<long> Indexes, Imm
     private protected override void Write(ref HeaderWriter writer)
     {
         writer.Entry("found", Found);
-        writer.Numbers("indexes", Indexes);
-        writer.Numbers("status", Status);
+        if (!Found)
+            return;
+        writer.Numbers("indexes", Indexes.Span);
+        writer.Numbers("status", Status.Span);
     }
 }

@@ -34,6 +34,15 @@ public sealed class AllocationTests : IDisposable
         AssertBytes(240, new ProductionStatusRequest("p", ["x"], Check: true));
     }
 
+    /// <summary>Left: the request, the reply and what the controller found, however many rows there are.</summary>
+    [Fact]
+    public void AStatusAllocatesNothingPerRow()
+    {
+        _client.Ask(new MetaRequest("many", ["x"], 20_000, MetaMode.Insert, null, null));
+        AssertBytes(500, new ConsumptionStatusRequest("many", "t", Check: false));
+        AssertBytes(500, new ProductionStatusRequest("many", ["x"], Check: false));
+    }
+
     /// <summary>Left: the request with its key, the record, its plan and its answer, which is kept until the client has it.</summary>
     [Fact]
     public void ATagPutOfOneRowAllocatesItsRecordAndItsAnswer() => AssertBytes(1100, Tag("a"));

@@ -11,6 +11,8 @@ internal static class Described
         null => "nil",
         string text => $"'{text}'",
         ReadOnlyMemory<byte> bytes => "0x" + Convert.ToHexString(bytes.Span),
+        ReadOnlyMemory<long> numbers => Of(numbers.ToArray()),
+        ReadOnlyMemory<sbyte> numbers => Of(numbers.ToArray()),
         IEnumerable items => IsDefault(items) ? "default" : "[" + string.Join(", ", items.Cast<object?>().Select(Of)) + "]",
         _ when value.GetType() is { IsPrimitive: false, IsEnum: false } type && type.Namespace!.StartsWith("TransferQueue", StringComparison.Ordinal) =>
             type.Name + "{" + string.Join(", ", State(type).Select(field => field.Name + "=" + Of(field.GetValue(value)))) + "}",

@@ -104,7 +104,7 @@ internal static class SampleMessages
         (new ListReply([new("train", 7, PackedKeys.Pack(Keys.AsSpan()), Tags), new("empty", 0, default, default), new("less", 8, default, default, PackedKeys.Pack(Keys.AsSpan())), new("same", 9, default, default, default(PackedKeys))]), ListReply.Read),
         (new RowsReply(1L << 40), RowsReply.Read),
         (new FoundReply(true), FoundReply.Read),
-        (new StatusReply(true, [4, 5], [0, 1, 1, 0]), StatusReply.Read),
+        (new StatusReply(true, new long[] { 4, 5 }, new sbyte[] { 0, 1, 1, 0 }), StatusReply.Read),
         (StatusReply.NotFound, StatusReply.Read),
         (new CheckReply(true), CheckReply.Read),
         (new PartitionsReply(["train", "val"]), PartitionsReply.Read),

@@ -149,8 +149,8 @@ public sealed class SchemaTests : IDisposable
     {
         using TestQueue queue = new(preAllocate: 3);
         queue.PutKeys("p", ["a"], Dense(1, 3));
-        Assert.Equal([0L, 1, 2], queue.Controller.ConsumptionStatus("p", "t")!.Indexes);
-        Assert.Equal([1, 0, 0], queue.Controller.ProductionStatus("p", ["x"])!.Status.Select(status => (int)status));
+        Assert.Equal([0L, 1, 2], queue.Controller.ConsumptionStatus("p", "t")!.Indexes.ToArray());
+        Assert.Equal([1, 0, 0], queue.Controller.ProductionStatus("p", ["x"])!.Status.ToArray().Select(status => (int)status));
         Assert.Equal([1L, 2, 3], queue.State.Insert("p", 3, []).GlobalIndexes);
         Assert.Equal(4, queue.Controller.RowCount);
     }
@@ -160,8 +160,8 @@ public sealed class SchemaTests : IDisposable
     {
         Put(["a", "b"], Dense(2, 3));
         _queue.PutKeys("p", ["b"], TestColumn.Text("s", "t"));
-        Assert.Equal([0, 1, 1, 1], _queue.Controller.ProductionStatus("p", ["s", "x"])!.Status.Select(status => (int)status));
-        Assert.Equal([1, 0, 1, 1], _queue.Controller.ProductionStatus("p", ["x", "s"])!.Status.Select(status => (int)status));
+        Assert.Equal([0, 1, 1, 1], _queue.Controller.ProductionStatus("p", ["s", "x"])!.Status.ToArray().Select(status => (int)status));
+        Assert.Equal([1, 0, 1, 1], _queue.Controller.ProductionStatus("p", ["x", "s"])!.Status.ToArray().Select(status => (int)status));
         Assert.Null(_queue.Controller.ProductionStatus("p", ["x", "unknown"]));
         Assert.Null(_queue.Controller.ProductionStatus("nowhere", ["x"]));
         Assert.Null(_queue.Controller.ConsumptionStatus("nowhere", "t"));
