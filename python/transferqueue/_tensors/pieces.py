@@ -13,7 +13,7 @@ import torch
 from transferqueue._tensors.columns import DENSE, JAGGED, RAGGED
 from transferqueue.errors import ProtocolError
 
-__all__ = ["ALIGNMENT", "Piece", "Rows", "join", "read_piece", "values_start"]
+__all__ = ["ALIGNMENT", "Piece", "Rows", "dense_values", "join", "read_piece", "values_start"]
 
 #: Bytes to which the values of a frame and the pieces of a reply are aligned.
 ALIGNMENT = 64
@@ -112,9 +112,7 @@ def read_piece(entry: Sequence[Any], memory: Any, start: int, dtype: torch.dtype
     """
     kind, rows, shape, size = entry
     if kind == DENSE:
-        count = rows * math.prod(shape)
-        _check(size, count * dtype.itemsize, entry)
-        return Piece(kind, rows, shape, _elements(memory, dtype, count, start).view(rows, *shape))
+        return Piece(kind, rows, shape, dense_values(entry, memory, start, dtype))
     if kind not in (JAGGED, RAGGED):
         raise ProtocolError(f"a piece of kind {kind} in a tensor column; 0, 1 and 2 are tensors'")
     offsets = _elements(memory, torch.int64, rows + 1, start)
@@ -128,6 +126,14 @@ def read_piece(entry: Sequence[Any], memory: Any, start: int, dtype: torch.dtype
         return Piece(kind, rows, shape, values.view(slices, *rest), offsets)
     shapes = np.frombuffer(memory, np.int32, rows * len(shape), start + (rows + 1) * 8).reshape(rows, len(shape))
     return Piece(kind, rows, shape, values, offsets, shapes)
+
+
+def dense_values(entry: Sequence[Any], memory: Any, start: int, dtype: torch.dtype) -> torch.Tensor:
+    """The values of a dense piece that begins ``start`` bytes into a frame: a view, [rows, *shape]."""
+    _, rows, shape, size = entry
+    count = rows * math.prod(shape)
+    _check(size, count * dtype.itemsize, entry)
+    return _elements(memory, dtype, count, start).view(rows, *shape)
 
 
 def join(pieces: list[Piece]) -> Piece | Rows:

@@ -14,7 +14,7 @@ from transferqueue import _objects
 from transferqueue._tensors import construct
 from transferqueue._tensors.columns import DENSE, TEXT
 from transferqueue._tensors.dtypes import DTYPES, NO_TENSOR
-from transferqueue._tensors.pieces import Piece, Rows, join
+from transferqueue._tensors.pieces import Piece, Rows, dense_values, join
 from transferqueue._tensors.received import Frame, Received, take
 from transferqueue._tensors.shortcuts import Layout
 from transferqueue.errors import InvalidArgumentError, ProtocolError
@@ -90,7 +90,11 @@ class _Reader:
         torch_dtype = DTYPES.get(dtype)
         if torch_dtype is None:
             raise ProtocolError(f"field {name!r}: torch {torch.__version__} has no dtype of number {dtype}")
-        pieces = (received.copied() if self.copy else received).pieces(torch_dtype)
+        if self.copy:
+            received = received.copied()
+        if len(received.entries) == 1 and received.entries[0][0] == DENSE:  # most columns: nothing to join
+            return self._dense(dense_values(received.entries[0], received.memory, 0, torch_dtype))
+        pieces = received.pieces(torch_dtype)
         return self._tensor(name, pieces) if pieces else torch.empty(0, dtype=torch_dtype)
 
     def _tensor(self, name: str, pieces: list[Piece]) -> Any:
@@ -103,7 +107,7 @@ class _Reader:
             return joined.tensor(construct.stack_of)
         values = joined.values
         if joined.kind == DENSE:
-            return values if self.dense or values.dim() == 1 else self._uniform(values)
+            return self._dense(values)
         ragged = joined.shape.index(-1)
         assert joined.offsets is not None
         layout = self._layout(joined.offsets)
@@ -112,7 +116,9 @@ class _Reader:
             return dense.movedim(1, ragged + 1) if ragged else dense
         return construct.jagged(values.movedim(0, ragged) if ragged else values, layout, ragged)
 
-    def _uniform(self, values: torch.Tensor) -> torch.Tensor:
+    def _dense(self, values: torch.Tensor) -> torch.Tensor:
+        if self.dense or values.dim() == 1:
+            return values
         length = values.shape[1]
         layout = next((known for known in self.layouts if known.shortest == known.longest == length), None)
         if layout is None:

@@ -109,7 +109,6 @@ def test_a_meta_cut_and_joined_reads_its_rows(tq, shortcuts, data):
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPES.values(), key=str), ids=str)
-@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 def test_every_dtype_comes_back_dense_and_jagged(tq, shortcuts, dtype):
     partition = new_partition(tq)
     scalar, dense = tensor_of(dtype, [4], 1), tensor_of(dtype, [4, 2, 3], 2)

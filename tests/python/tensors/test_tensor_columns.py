@@ -66,7 +66,6 @@ def test_a_jagged_tensor_of_any_dtype_comes_back_jagged_with_its_bits(dtype: tor
     assert same_bits(got.values(), put.values())
 
 
-@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 @pytest.mark.parametrize("dtype", ALL, ids=str)
 def test_rows_of_any_dtype_that_differ_in_two_dimensions_come_back(dtype: torch.dtype) -> None:
     put = [random_bits(dtype, 2, 3), random_bits(dtype, 1, 4)]
