@@ -8,7 +8,7 @@ from tensordict import TensorDict
 
 from transferqueue.bench import batches
 from transferqueue.bench.own_queue import own_queue
-from transferqueue.bench.series import WARM_UP_S, figure, in_turn, timed, yardstick
+from transferqueue.bench.series import PHASE_S, figure, in_turn, timed, yardstick
 from transferqueue.bench.yardsticks import Copying, Reader, column_bytes
 
 #: Fields and float32 numbers per field of a row in SIZES: 8 KiB.
@@ -18,19 +18,19 @@ SWEEP_FIELDS, SWEEP_WIDTH = 8, 256
 def large(quick: bool) -> dict[str, dict[str, Any]]:
     """P1: put. P2: get; and get, read every byte, release."""
     data = batches.uniform(32, 9, 64) if quick else batches.uniform()
-    repetitions, warm_up_s = (3, 0.0) if quick else (15, WARM_UP_S)
+    repetitions, phase_s = (3, 0.0) if quick else (15, PHASE_S)
     keys, copying, reader = batches.keys_of(len(data)), Copying(column_bytes(data)), Reader()
     with own_queue() as tq:
         copying.measure()
         put = timed(
             lambda: tq.kv_batch_put(keys, "p", data),
             repetitions,
-            warm_up_s=warm_up_s,
+            phase_s=phase_s,
             after=lambda: tq.kv_clear(keys, "p"),
         )
         copying.measure()
         tq.kv_batch_put(keys, "p", data)
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up_s=warm_up_s)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, phase_s=phase_s)
         reading, consumed = in_turn(
             lambda: reader.read(data), lambda: reader.read(tq.kv_batch_get(keys, "p")), repetitions=repetitions
         )
@@ -51,10 +51,10 @@ def large(quick: bool) -> dict[str, dict[str, Any]]:
 def wide(quick: bool) -> dict[str, dict[str, Any]]:
     """P4: put and get of 32 fields of 16 numbers."""
     data = batches.wide(64) if quick else batches.wide()
-    return {"P4": put_and_get(data, *(3, 0.0) if quick else (41, WARM_UP_S))}
+    return {"P4": put_and_get(data, *(3, 0.0) if quick else (41, PHASE_S))}
 
 
-def put_and_get(data: TensorDict, repetitions: int, warm_up_s: float) -> dict[str, Any]:
+def put_and_get(data: TensorDict, repetitions: int, phase_s: float) -> dict[str, Any]:
     """Figures of put and get of one batch, in a sidecar of its own."""
     keys, copying = batches.keys_of(len(data)), Copying(column_bytes(data))
     with own_queue() as tq:
@@ -62,11 +62,11 @@ def put_and_get(data: TensorDict, repetitions: int, warm_up_s: float) -> dict[st
         put = timed(
             lambda: tq.kv_batch_put(keys, "p", data),
             repetitions,
-            warm_up_s=warm_up_s,
+            phase_s=phase_s,
             after=lambda: tq.kv_clear(keys, "p"),
         )
         tq.kv_batch_put(keys, "p", data)
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up_s=warm_up_s)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, phase_s=phase_s)
         copying.measure(repetitions)
     return {
         "put": figure(put, yardstick=copying.yardstick()),

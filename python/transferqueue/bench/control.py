@@ -14,7 +14,7 @@ from tensordict import TensorDict
 from transferqueue.bench import batches
 from transferqueue.bench.crew import Crew
 from transferqueue.bench.own_queue import core_pid, join_job, new_job, own_queue, processor_s
-from transferqueue.bench.series import WARM_UP_S, Series, figure, timed
+from transferqueue.bench.series import PHASE_S, Series, figure, timed
 
 FIELDS = [f"f{i}" for i in range(10)]
 CLIENTS = 4
@@ -27,7 +27,7 @@ def scalars(rows: int) -> TensorDict:
 
 def questions(quick: bool) -> dict[str, dict[str, Any]]:
     """P8: fetch of 256 out of 16 k rows, production check, consumption status, clearing the partition."""
-    rows, picked, repetitions, warm_up_s = (512, 32, 3, 0.0) if quick else (16_384, 256, 50, WARM_UP_S)
+    rows, picked, repetitions, phase_s = (512, 32, 3, 0.0) if quick else (16_384, 256, 50, PHASE_S)
     data, asked = scalars(rows), itertools.count()
     with own_queue() as tq:
         client = tq.get_client()
@@ -35,10 +35,10 @@ def questions(quick: bool) -> dict[str, dict[str, Any]]:
         fetch = timed(
             lambda: client.get_meta(FIELDS, picked, "p", task_name=f"t{next(asked) * picked // rows}"),
             repetitions,
-            warm_up_s=warm_up_s,
+            phase_s=phase_s,
         )
-        check = timed(lambda: client.check_production_status(FIELDS, "p"), repetitions, warm_up_s=warm_up_s)
-        status = timed(lambda: client.get_consumption_status("t0", "p"), repetitions, warm_up_s=warm_up_s)
+        check = timed(lambda: client.check_production_status(FIELDS, "p"), repetitions, phase_s=phase_s)
+        status = timed(lambda: client.get_consumption_status("t0", "p"), repetitions, phase_s=phase_s)
         clears: list[float] = []
         for number in range(3 if quick else 12):
             client.put(data, partition_id=f"c{number}")

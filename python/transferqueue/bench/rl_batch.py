@@ -7,7 +7,7 @@ from typing import Any
 
 from transferqueue.bench import batches
 from transferqueue.bench.own_queue import own_queue
-from transferqueue.bench.series import WARM_UP_S, figure, timed
+from transferqueue.bench.series import PHASE_S, figure, timed
 from transferqueue.bench.yardsticks import Copying, column_bytes
 
 OBJECT_COLUMNS = ("uid", "raw_prompt", "extra_info")
@@ -16,7 +16,7 @@ OBJECT_COLUMNS = ("uid", "raw_prompt", "extra_info")
 def together(quick: bool) -> dict[str, dict[str, Any]]:
     """P3: put and get of 512 trajectories; and a get whose texts and objects are read."""
     data = batches.trajectories(16, 30, 60) if quick else batches.trajectories()
-    repetitions, warm_up_s = (3, 0.0) if quick else (41, WARM_UP_S)
+    repetitions, phase_s = (3, 0.0) if quick else (41, PHASE_S)
     keys, copying = batches.keys_of(len(data)), Copying(column_bytes(data))
 
     def get_all() -> Any:
@@ -28,12 +28,12 @@ def together(quick: bool) -> dict[str, dict[str, Any]]:
         put = timed(
             lambda: tq.kv_batch_put(keys, "p", data),
             repetitions,
-            warm_up_s=warm_up_s,
+            phase_s=phase_s,
             after=lambda: tq.kv_clear(keys, "p"),
         )
         tq.kv_batch_put(keys, "p", data)
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up_s=warm_up_s)
-        eager = timed(get_all, repetitions, warm_up_s=warm_up_s)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, phase_s=phase_s)
+        eager = timed(get_all, repetitions, phase_s=phase_s)
         copying.measure(repetitions)
     return {
         "P3": {
@@ -47,7 +47,7 @@ def together(quick: bool) -> dict[str, dict[str, Any]]:
 def one_by_one(quick: bool) -> dict[str, dict[str, Any]]:
     """P3s: rows put as an agent loop does it, in the order in which they happen to end; then one get of all."""
     data = batches.trajectories(16, 30, 60) if quick else batches.trajectories()
-    repetitions, warm_up_s = (3, 0.0) if quick else (21, WARM_UP_S)
+    repetitions, phase_s = (3, 0.0) if quick else (21, PHASE_S)
     keys, copying = batches.keys_of(len(data)), Copying(column_bytes(data))
     rows = list(zip(keys, batches.rows_of(data), strict=True))
     random.Random(0).shuffle(rows)  # noqa: S311
@@ -60,7 +60,7 @@ def one_by_one(quick: bool) -> dict[str, dict[str, Any]]:
         copying.measure(repetitions)
         puts = timed(put_rows, 1 if quick else 3, warm_up=1, after=lambda: tq.kv_clear(keys, "p"))
         put_rows()
-        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, warm_up_s=warm_up_s)
+        got = timed(lambda: tq.kv_batch_get(keys, "p"), repetitions, phase_s=phase_s)
         copying.measure(repetitions)
     return {
         "P3s": {

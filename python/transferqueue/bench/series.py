@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Seconds of repetitions before the warm ones. Until then .NET compiles anew what has been called thirty times, on the same processors.
-WARM_UP_S = 1.5
+#: Seconds of repetitions before the warm ones, until .NET has compiled anew what has been called thirty times, on the same
+#: processors; and of the warm ones, since a median of twenty milliseconds is that of the processor's mood.
+PHASE_S = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def timed(
     repetitions: int,
     *,
     warm_up: int = 1,
-    warm_up_s: float = 0.0,
+    phase_s: float = 0.0,
     after: Callable[[], Any] | None = None,
     collect: bool = True,
 ) -> Series:
@@ -76,8 +77,8 @@ def timed(
         Warm samples, >= 1.
     warm_up
         Repetitions before them; the first one of all is the cold figure.
-    warm_up_s
-        Seconds that these take at least; there are more of them then.
+    phase_s
+        Seconds that these take at least, and the warm samples as well; there are more of them then.
     after
         Runs after each repetition, not timed.
     collect
@@ -86,8 +87,9 @@ def timed(
     times: list[float] = []
     if collect:
         gc.collect()
-    warm_from = time.perf_counter() + warm_up_s
-    while len(times) < warm_up + repetitions:
+    warm_from = time.perf_counter() + phase_s
+    begin = 0.0
+    while len(times) < warm_up + repetitions or begin < warm_from + phase_s:
         begin = time.perf_counter()
         if begin < warm_from:
             warm_up = max(warm_up, len(times) + 1)

@@ -94,14 +94,24 @@ def test_calls_that_are_timed_in_turn_alternate():
     assert [len(each.samples) for each in found] == [2, 2]
 
 
-def test_what_begins_within_the_warm_up_is_no_warm_sample(monkeypatch: pytest.MonkeyPatch):
+def test_warm_samples_begin_after_the_warm_up_and_go_on_as_long(monkeypatch: pytest.MonkeyPatch):
     clock, calls = itertools.count(), itertools.count(1)  # a second passes whenever somebody looks
     monkeypatch.setattr(series.time, "perf_counter", lambda: next(clock))
-    made = series.timed(lambda: next(calls), 3, warm_up_s=10.5)
+    made = series.timed(lambda: next(calls), 3, phase_s=10.5)
     begins = range(1, 100, 2)
     warm_up = sum(begin < 10.5 for begin in begins)
-    assert next(calls) - 1 == warm_up + 3
-    assert (made.first, made.samples) == (1e3, [1e3] * 3)
+    warm = sum(10.5 <= begin < 21 for begin in begins) + 1
+    assert warm > 3
+    assert next(calls) - 1 == warm_up + warm
+    assert (made.first, made.samples) == (1e3, [1e3] * warm)
+
+
+def test_repetitions_are_made_however_short_the_phase_is(monkeypatch: pytest.MonkeyPatch):
+    clock, calls = itertools.count(), itertools.count(1)
+    monkeypatch.setattr(series.time, "perf_counter", lambda: next(clock))
+    made = series.timed(lambda: next(calls), 30, phase_s=1.5)
+    assert next(calls) - 1 == 31
+    assert len(made.samples) == 30
 
 
 @pytest.mark.parametrize(("part", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100)])
