@@ -234,7 +234,7 @@ internal sealed class DealerChannel : IMessageChannel
                 if (!message.IsFarewell)
                     _incoming.Enqueue(message);
                 else
-                    _lostBecause ??= "the gateway has stopped";
+                    _lostBecause ??= "the gateway ended it";
                 Monitor.PulseAll(_gate);
             }
         }

@@ -12,8 +12,8 @@ namespace TransferQueue.Transport;
 internal sealed unsafe class MultipartMessage : IDisposable
 {
     /// <summary>
-    /// NetMQ makes this message up when a peer has disconnected, and sends it to its peers when a gateway's socket is closed. A peer that sends it
-    /// itself disconnects itself.
+    /// NetMQ makes this message up when a peer has disconnected, and sends it to its peers when a gateway's socket is closed. A gateway sends it to a
+    /// peer that it gives up. A peer that sends it itself disconnects itself.
     /// </summary>
     public static readonly byte[] Farewell = [.. "TransferQueue: peer gone"u8];
 

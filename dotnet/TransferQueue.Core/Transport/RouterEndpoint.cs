@@ -91,10 +91,11 @@ internal sealed class RouterEndpoint : IDisposable
     /// <summary>Sends a message, which is the endpoint's from now on. Any thread. Never waits; what can't be sent is dropped.</summary>
     public void Send(RouterPeer peer, MultipartMessage message) => _posted.Enqueue(new Posted(null, peer, message));
 
-    /// <summary>Gives a peer up: nothing is sent to it or heard from it any more. NetMQ keeps its TCP connection.</summary>
+    /// <summary>Gives a peer up, and says so to it: nothing more is sent to it or heard from it. NetMQ keeps its TCP connection.</summary>
     public void GiveUp(RouterPeer peer, string reason)
     {
         peer.IsIgnored = true;
+        SayFarewell(peer);
         Forget(peer, reason);
         _peers.TryAdd(peer.Identity, peer); // so that what it still sends is not taken for a newcomer's
     }
@@ -268,6 +269,17 @@ internal sealed class RouterEndpoint : IDisposable
             if (identity.IsInitialised)
                 identity.Close();
         }
+    }
+
+    /// <summary>A client of ours connects anew then, and asks again; else it would wait for its answers until their deadlines.</summary>
+    private void SayFarewell(RouterPeer peer)
+    {
+        if (peer.IsGone)
+            return;
+        using var farewell = new MultipartMessage();
+        farewell.AddFrame(MultipartMessage.Farewell.Length);
+        MultipartMessage.Farewell.CopyTo(farewell[0]);
+        TrySend(peer, farewell); // there may be no room: it doesn't read
     }
 
     private void Block(RouterPeer peer)
