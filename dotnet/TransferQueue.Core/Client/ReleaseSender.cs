@@ -104,10 +104,7 @@ internal sealed class ReleaseSender(ClientSession session, SharedMemory memory)
             try
             {
                 using BlockingCall call = BlockingCall.Of(session, batch, Timeout, survivesClose: true);
-                ClientReply? reply = null;
-                while (reply is null)
-                    reply = call.Step(Timeout);
-                reply.Dispose(); // an ERROR says that the core has none of these: nothing to do
+                call.Finish().Dispose(); // an ERROR says that the core has none of these: nothing to do
                 return;
             }
             catch (Exception) when (!session.IsDisposed)

@@ -142,15 +142,10 @@ internal sealed unsafe class SharedMemory
         lock (_mapping)
         {
             using BlockingCall call = BlockingCall.Of(_session, new MemoryRequest(_segments.Length), AskTimeout);
-            ClientReply? reply = null;
-            while (reply is null)
-                reply = call.Step(AskTimeout);
-            using (reply)
-            {
-                if (reply.IsError)
-                    throw ErrorReply.Read(reply.CopyHeader()).ToException();
-                Map(MemoryReply.Read(reply.CopyHeader()).Segments, reply.TakeFds());
-            }
+            using ClientReply reply = call.Finish();
+            if (reply.IsError)
+                throw ErrorReply.Read(reply.CopyHeader()).ToException();
+            Map(MemoryReply.Read(reply.CopyHeader()).Segments, reply.TakeFds());
         }
     }
 

@@ -4,6 +4,9 @@ namespace TransferQueue.Client;
 /// <remarks>One thread at a time. Dispose abandons a call that has not ended.</remarks>
 internal abstract class SteppedCall : IDisposable
 {
+    /// <summary>A step of a thread that has nothing to look up for; the call's own deadline ends it.</summary>
+    private static readonly TimeSpan LongStep = TimeSpan.FromSeconds(10);
+
     /// <summary>Goes on.</summary>
     /// <param name="wait">How long, about.</param>
     /// <returns>The answer, the caller's, which may be an ERROR; null if it is not there yet.</returns>
@@ -24,6 +27,16 @@ internal abstract class SteppedCall : IDisposable
             Dispose();
             throw;
         }
+    }
+
+    /// <summary>Takes it to its end.</summary>
+    /// <returns>The answer, the caller's, which may be an ERROR.</returns>
+    /// <exception cref="TransferQueueException">There will be no answer; the call has ended.</exception>
+    public ClientReply Finish()
+    {
+        while (true)
+            if (Step(LongStep) is { } reply)
+                return reply;
     }
 
     /// <inheritdoc/>

@@ -65,8 +65,7 @@ internal sealed partial class CoreHandler
         CheckSharing(client);
         ArenaSegment[] wanted = [.. _segments.Segments.Skip(request.Known).Take(FdPassing.MostFds)];
         OutgoingMessage message = Loop.RentMessage();
-        var reply = new MemoryReply([.. wanted.Select(segment => new SharedSegment(segment.Number, segment.Length))]);
-        System.Buffers.BuffersExtensions.Write(message.Header, reply.ToHeader().Span);
+        new MemoryReply([.. wanted.Select(segment => new SharedSegment(segment.Number, segment.Length))]).WriteHeader(message.Header);
         foreach (ArenaSegment segment in wanted)
             message.Fds.Add(segment.Fd);
         message.Seal(Prelude.Create((ushort)MessageType.Ok, requestId));
@@ -88,7 +87,7 @@ internal sealed partial class CoreHandler
             _storage.Leases.Unpin(pinned);
         });
         OutgoingMessage message = Loop.RentMessage();
-        System.Buffers.BuffersExtensions.Write(message.Header, new OkReply().ToHeader().Span);
+        new OkReply().WriteHeader(message.Header);
         message.Fds.Add(pipe.WriteFd);
         message.Completed = (_, _) => pipe.CloseWriteEnd();
         message.Seal(Prelude.Create((ushort)MessageType.Ok, requestId));

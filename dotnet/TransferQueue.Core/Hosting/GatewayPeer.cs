@@ -9,6 +9,8 @@ internal sealed class GatewayPeer(RouterPeer peer)
     /// <summary>Request ids from here on are the gateway's own (docs/wire.md, section 1).</summary>
     public const ulong FirstOurs = 1UL << 63;
 
+    private ulong _lastOurs = FirstOurs;
+
     /// <summary>Its side of NetMQ. Endpoint thread only.</summary>
     public RouterPeer Peer { get; } = peer;
 
@@ -30,12 +32,9 @@ internal sealed class GatewayPeer(RouterPeer peer)
     /// <summary>Answers that go out when the core has ended their leases, by the gateway's own requests. Loop thread only.</summary>
     public Dictionary<ulong, RelayedReply> Releasing { get; } = [];
 
-    /// <summary>The id of the gateway's last request on this connection to the core. Loop thread only.</summary>
-    public ulong LastOurs { get; private set; } = FirstOurs;
-
     /// <summary>Whether a request on the connection to the core is the gateway's, not its client's.</summary>
     public static bool IsOurs(ulong requestId) => requestId >= FirstOurs;
 
-    /// <summary>The id of the gateway's next request.</summary>
-    public ulong NextOurs() => ++LastOurs;
+    /// <summary>The id of the gateway's next request on the connection to the core. Loop thread only.</summary>
+    public ulong NextOurs() => ++_lastOurs;
 }

@@ -25,7 +25,7 @@ internal sealed partial class GatewayServer
                 gateway.Deliver(peer, prelude, header);
                 return ReceivePlan.None;
             }
-            var reply = new RelayedReply(peer, connection, prelude.RequestId, prelude.Acknowledged);
+            var reply = new RelayedReply(peer, prelude.RequestId, prelude.Acknowledged);
             var plan = new ReceivePlan { State = reply };
             try
             {
@@ -33,9 +33,7 @@ internal sealed partial class GatewayServer
             }
             catch (TransferQueueException error)
             {
-                reply.Message.Dispose();
-                gateway.Reply(peer.Peer, prelude.RequestId, ErrorReply.Of(error));
-                gateway.GiveBack(reply);
+                gateway.Fail(reply, error);
                 return ReceivePlan.Skip;
             }
             if (prelude.PayloadBytes > 0)
@@ -111,27 +109,30 @@ internal sealed partial class GatewayServer
     private void Copied(RelayedReply reply, Exception? error)
     {
         if (error is not null)
-        {
-            reply.Message.Dispose();
-            Reply(reply.Peer.Peer, reply.RequestId, ErrorReply.Of(error));
-        }
-        if (!GiveBack(reply))
+            Fail(reply, error);
+        else if (GiveBack(reply) is { } release)
+            reply.Peer.Releasing.Add(release, reply);
+        else
             reply.Message.Dispose(); // its client has been given up
-        else if (error is null)
-            reply.Peer.Releasing.Add(reply.Peer.LastOurs, reply);
     }
 
-    /// <summary>Ends an answer's lease, if it has one.</summary>
-    /// <returns>Whether the core will answer that.</returns>
-    private bool GiveBack(RelayedReply reply)
+    /// <summary>Tells the client why its answer can't be passed on, and ends the lease.</summary>
+    private void Fail(RelayedReply reply, Exception error)
     {
-        if (reply.Lease == 0 || !reply.Core.IsOpen)
-            return false;
-        OutgoingMessage release = _loop.RentMessage();
-        System.Buffers.BuffersExtensions.Write(release.Header, new ReleaseRequest([reply.Lease]).ToHeader().Span);
-        release.Seal(Prelude.Create((ushort)MessageType.Release, reply.Peer.NextOurs()));
-        reply.Core.Send(release);
-        return reply.Core.IsOpen;
+        reply.Message.Dispose();
+        Reply(reply.Peer.Peer, reply.RequestId, ErrorReply.Of(error));
+        GiveBack(reply);
+    }
+
+    /// <summary>Ends an answer's lease.</summary>
+    /// <returns>The id of the request that does; null: it has none, or its connection has ended, and the lease with it.</returns>
+    private ulong? GiveBack(RelayedReply reply)
+    {
+        if (reply.Lease == 0 || reply.Peer.Core is not { } core)
+            return null;
+        ulong id = reply.Peer.NextOurs();
+        Ask(core, id, new ReleaseRequest([reply.Lease]));
+        return id;
     }
 
     /// <summary>The core has ended a lease that it had until then: what was copied under it goes out.</summary>

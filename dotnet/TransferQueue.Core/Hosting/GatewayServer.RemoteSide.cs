@@ -102,18 +102,15 @@ internal sealed partial class GatewayServer
             Reply(state.Peer, requestId, ErrorReply.Of(error));
             return;
         }
-        OutgoingMessage hello = _loop.RentMessage();
-        System.Buffers.BuffersExtensions.Write(hello.Header, Signed(state.Hello).Span);
-        hello.Seal(Prelude.Create((ushort)MessageType.Hello, requestId));
-        state.Core.Send(hello);
+        Ask(state.Core, requestId, Signed(state.Hello));
     }
 
-    /// <summary>A remote client's greeting as the core gets it: with our proof, which also says that the client has no part in the host's shared memory.</summary>
-    private ReadOnlyMemory<byte> Signed(ReadOnlyMemory<byte> header)
+    /// <summary>A remote client's greeting as the core gets it: with our proof, which also says that it is a gateway that reads and writes for the client.</summary>
+    private HelloRequest Signed(ReadOnlyMemory<byte> header)
     {
         var hello = (HelloRequest)Request.Read(ProtocolVersion.Current, (ushort)MessageType.Hello, header, [], ProtocolLimits.Default);
         byte[] proof = TokenProof.Compute(_options.Token.AsSpan(), hello.Client.Span, new byte[TokenProof.NonceBytes]);
-        return (hello with { TokenProof = proof }).ToHeader();
+        return hello with { TokenProof = proof };
     }
 
     /// <summary>Sends a client's message on to the core, from where NetMQ put it. Loop thread.</summary>

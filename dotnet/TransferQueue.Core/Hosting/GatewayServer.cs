@@ -108,11 +108,20 @@ internal sealed partial class GatewayServer : IRunningServer
         return rest[..rest.LastIndexOf(':')];
     }
 
+    /// <summary>Sends the core a request that the gateway has written. Loop thread.</summary>
+    private void Ask(ServerConnection core, ulong requestId, Request request)
+    {
+        OutgoingMessage message = _loop.RentMessage();
+        message.Header.Write(request.ToHeader().Span);
+        message.Seal(Prelude.Create((ushort)request.Type, requestId));
+        core.Send(message);
+    }
+
     /// <summary>Sends a reply of the gateway's own.</summary>
     private void Reply(RouterPeer peer, ulong requestId, Reply reply)
     {
         var message = new OutgoingMessage();
-        message.Header.Write(reply.ToHeader().Span);
+        reply.WriteHeader(message.Header);
         message.Seal(Prelude.Create((ushort)reply.Type, Math.Max(1, requestId)));
         _endpoint.Send(peer, MultipartMessage.CopyOf(message));
     }

@@ -7,24 +7,11 @@ namespace TransferQueue.Hosting;
 /// An answer of the core on its way through the gateway. Frames that lie in shared memory are copied from there, then their lease is given back, and
 /// only when the core has answered that does the message go out: a lease ends with its connection at the latest, so it was held until the last byte was copied.
 /// </summary>
-/// <param name="peer">Whose answer it is.</param>
-/// <param name="core">The connection that it came on.</param>
-/// <param name="requestId">What was asked.</param>
-/// <param name="lease">The lease of its placed frames; 0: there are none.</param>
-internal sealed class RelayedReply(GatewayPeer peer, ServerConnection core, ulong requestId, ulong lease)
+/// <param name="Peer">Whose answer it is.</param>
+/// <param name="RequestId">What was asked.</param>
+/// <param name="Lease">The lease of its placed frames; 0: there are none.</param>
+internal sealed record RelayedReply(GatewayPeer Peer, ulong RequestId, ulong Lease)
 {
-    /// <summary>Whose answer it is.</summary>
-    public GatewayPeer Peer { get; } = peer;
-
-    /// <summary>The connection that it came on.</summary>
-    public ServerConnection Core { get; } = core;
-
-    /// <summary>What was asked.</summary>
-    public ulong RequestId { get; } = requestId;
-
-    /// <summary>The lease of its placed frames; 0: there are none.</summary>
-    public ulong Lease { get; } = lease;
-
     /// <summary>What goes out.</summary>
     public MultipartMessage Message { get; } = new();
 

@@ -64,6 +64,9 @@ internal sealed unsafe class MemoryServer : IServerHandler, IDisposable
         return session;
     }
 
+    /// <summary>What came in a frame.</summary>
+    public static Span<byte> Bytes(ClientReply reply, int frame = 0) => new(reply.Frames[frame].Bytes.Pointer, (int)reply.Frames[frame].Bytes.Length);
+
     public void Connected(ServerConnection connection) => Interlocked.Increment(ref Connections);
 
     public ReceivePlan Header(ServerConnection connection, in Prelude prelude, ReadOnlySpan<ulong> frameLengths, ReadOnlySpan<ulong> places, ReadOnlySpan<byte> header)
@@ -116,33 +119,33 @@ internal sealed unsafe class MemoryServer : IServerHandler, IDisposable
         switch ((MessageType)prelude.Type)
         {
             case MessageType.Hello:
-                Write(message, new HelloReply("test", 1, 7, true, ProtocolLimits.Default, 1, 1 << 30, false));
+                new HelloReply("test", 1, 7, true, ProtocolLimits.Default, 1, 1 << 30, false).WriteHeader(message.Header);
                 break;
             case MessageType.Memory:
                 message.Fds.Add(_arena.Segments[0].Fd);
-                Write(message, new MemoryReply([new SharedSegment(0, _arena.Segments[0].Length)]));
+                new MemoryReply([new SharedSegment(0, _arena.Segments[0].Length)]).WriteHeader(message.Header);
                 break;
             case MessageType.Reserve:
-                Write(message, Lend(prelude.RequestId, header));
+                Lend(prelude.RequestId, header).WriteHeader(message.Header);
                 break;
             case MessageType.Put:
                 Keep(prelude, frameLengths, places);
-                Write(message, new OkReply());
+                new OkReply().WriteHeader(message.Header);
                 break;
             case MessageType.Get:
                 if ((prelude.Flags & PreludeFlags.Shared) != 0)
                     reply = reply with { Acknowledged = (ulong)++_leases };
                 foreach ((ulong place, long length) in Stored)
                     message.AddPlacedFrame(place, length);
-                Write(message, new OkReply());
+                new OkReply().WriteHeader(message.Header);
                 break;
             case MessageType.Release:
                 Releases.Enqueue((ReleaseRequest)Request.Read(1, prelude.Type, header.ToArray(), [], ProtocolLimits.Default));
                 OnRelease?.Invoke();
-                Write(message, new OkReply());
+                new OkReply().WriteHeader(message.Header);
                 break;
             default:
-                Write(message, new OkReply());
+                new OkReply().WriteHeader(message.Header);
                 break;
         }
         message.Seal(reply);
@@ -170,12 +173,5 @@ internal sealed unsafe class MemoryServer : IServerHandler, IDisposable
             _used += (bytes + Arena.PageBytes - 1) / Arena.PageBytes * Arena.PageBytes;
         }
         return _loans[id] = new ReserveReply(_loans.Count + 1, [.. places]);
-    }
-
-    private static void Write(OutgoingMessage message, Reply reply)
-    {
-        ReadOnlySpan<byte> bytes = reply.ToHeader().Span;
-        bytes.CopyTo(message.Header.GetSpan(bytes.Length));
-        message.Header.Advance(bytes.Length);
     }
 }

@@ -64,9 +64,9 @@ public sealed unsafe class SharedMemoryTests : IDisposable
     {
         Put(Frame(Large, 1, 0));
         using ClientReply reply = Get();
-        Assert.Equal(1, Bytes(reply)[Large - 1]);
+        Assert.Equal(1, MemoryServer.Bytes(reply)[Large - 1]);
         *_server.At(_server.Stored[0].Place) = 9; // the same memory
-        Assert.Equal(9, Bytes(reply)[0]);
+        Assert.Equal(9, MemoryServer.Bytes(reply)[0]);
         Assert.Equal((1L, 0L), (_session.Counters.FramesViewed, _session.Counters.FramesAliased));
     }
 
@@ -76,12 +76,12 @@ public sealed unsafe class SharedMemoryTests : IDisposable
         Put(Frame(Large, 1, 0));
         using (ClientReply first = Get())
         {
-            Bytes(first)[5000] = 77;
-            Assert.Equal((77, 1), (Bytes(first)[5000], Stored(0)[5000]));
+            MemoryServer.Bytes(first)[5000] = 77;
+            Assert.Equal((77, 1), (MemoryServer.Bytes(first)[5000], Stored(0)[5000]));
         }
         Stored(0).Fill(2);
         using ClientReply second = Get();
-        Assert.Equal(-1, Bytes(second).IndexOfAnyExcept((byte)2));
+        Assert.Equal(-1, MemoryServer.Bytes(second).IndexOfAnyExcept((byte)2));
         Assert.Equal(0, _session.Counters.FramesAliased);
     }
 
@@ -90,11 +90,11 @@ public sealed unsafe class SharedMemoryTests : IDisposable
     {
         Put(Frame(Large, 1, 0));
         using ClientReply first = Get();
-        Bytes(first)[10] = 77;
+        MemoryServer.Bytes(first)[10] = 77;
         using ClientReply second = Get();
-        Assert.Equal(1, Bytes(second)[10]);
-        Bytes(second)[11] = 88;
-        Assert.Equal(1, Bytes(first)[11]);
+        Assert.Equal(1, MemoryServer.Bytes(second)[10]);
+        MemoryServer.Bytes(second)[11] = 88;
+        Assert.Equal(1, MemoryServer.Bytes(first)[11]);
         Assert.Equal(1, _session.Counters.FramesAliased);
     }
 
@@ -109,10 +109,10 @@ public sealed unsafe class SharedMemoryTests : IDisposable
         using ClientReply reply = Get();
         Assert.Equal(1, _session.Counters.FramesAliased); // the last begins on a page of the one before
         for (int i = 0; i < 4; i++)
-            Bytes(reply, i).Fill((byte)(10 + i));
+            MemoryServer.Bytes(reply, i).Fill((byte)(10 + i));
         reply.Frames[1].Owner.Dispose();
         foreach (int i in (int[])[0, 2, 3])
-            Assert.Equal(-1, Bytes(reply, i).IndexOfAnyExcept((byte)(10 + i)));
+            Assert.Equal(-1, MemoryServer.Bytes(reply, i).IndexOfAnyExcept((byte)(10 + i)));
     }
 
     [Fact]
@@ -218,7 +218,7 @@ public sealed unsafe class SharedMemoryTests : IDisposable
         _session.Dispose();
         Assert.Throws<ConnectionLostException>(() => _session.Begin(Request(MessageType.Ping)));
         Thread.Sleep(20); // time for what must not happen
-        Assert.Equal(-1, Bytes(reply).IndexOfAnyExcept((byte)3));
+        Assert.Equal(-1, MemoryServer.Bytes(reply).IndexOfAnyExcept((byte)3));
         Assert.Empty(_server.Releases);
         reply.Dispose();
         Wait(() => _server.Releases.Any(release => !release.Leases.IsDefault));
@@ -262,7 +262,7 @@ public sealed unsafe class SharedMemoryTests : IDisposable
         {
             Assert.Equal((0L, 1L), (_session.Counters.FramesViewed, _session.Counters.FramesAliased));
             Stored(0).Fill(9); // the core uses the room again
-            Assert.Equal(-1, Bytes(reply).IndexOfAnyExcept((byte)3));
+            Assert.Equal(-1, MemoryServer.Bytes(reply).IndexOfAnyExcept((byte)3));
         }
         ForkPins.Finish();
         using ClientReply later = Get();
@@ -296,8 +296,6 @@ public sealed unsafe class SharedMemoryTests : IDisposable
     private static void Wait(Func<bool> condition) => Assert.True(SpinWait.SpinUntil(condition, Patience), "it did not happen");
 
     private Span<byte> Stored(int frame) => new(_server.At(_server.Stored[frame].Place), (int)_server.Stored[frame].Length);
-
-    private static Span<byte> Bytes(ClientReply reply, int frame = 0) => new(reply.Frames[frame].Bytes.Pointer, (int)reply.Frames[frame].Bytes.Length);
 
     private ClientRequest Request(MessageType type, params FrameSegment[] segments) => new((ushort)type, Fill(1, 0x80), segments, TimeSpan.FromSeconds(20));
 

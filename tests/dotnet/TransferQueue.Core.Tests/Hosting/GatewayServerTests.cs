@@ -50,11 +50,11 @@ public sealed unsafe class GatewayServerTests : IDisposable
     {
         for (ulong lease = 1; lease <= 2; lease++)
         {
-            using ClientReply reply = Get(Patience);
+            using ClientReply reply = Get();
             Assert.False(reply.IsError);
             Assert.Equal([Bytes, Bytes - 5], reply.Frames.Select(frame => (int)frame.Bytes.Length));
-            Assert.Equal(-1, Read(reply, 0).IndexOfAnyExcept((byte)7));
-            Assert.Equal(-1, Read(reply, 1).IndexOfAnyExcept((byte)8));
+            Assert.Equal(-1, MemoryServer.Bytes(reply, 0).IndexOfAnyExcept((byte)7));
+            Assert.Equal(-1, MemoryServer.Bytes(reply, 1).IndexOfAnyExcept((byte)8));
             Assert.Equal([lease], _core.Releases.Last().Leases);
         }
         Assert.Equal(1, _core.Count(MessageType.Memory));
@@ -64,10 +64,10 @@ public sealed unsafe class GatewayServerTests : IDisposable
     [Fact]
     public void NothingGoesOutWhoseLeaseMayHaveEndedBeforeTheCopy()
     {
-        Get(Patience).Dispose();
+        Get().Dispose();
         _core.CutNext = MessageType.Release; // the core ends the connection, and with it the lease: since when, nobody knows
-        using ClientReply reply = Get(Patience);
-        Assert.Equal(-1, Read(reply, 0).IndexOfAnyExcept((byte)7));
+        using ClientReply reply = Get();
+        Assert.Equal(-1, MemoryServer.Bytes(reply, 0).IndexOfAnyExcept((byte)7));
         Assert.Equal(3, _core.Count(MessageType.Get)); // the client was told that its connection is lost, and has asked again
     }
 
@@ -75,12 +75,12 @@ public sealed unsafe class GatewayServerTests : IDisposable
     public void APlaceThatDoesNotExistIsAnErrorAndItsLeaseIsGivenBack()
     {
         _core.Stored[1] = (FramePlace.Of(3, 0), Bytes);
-        using (ClientReply reply = Get(Patience))
+        using (ClientReply reply = Get())
             Assert.Contains("no shared memory", ErrorReply.Read(reply.CopyHeader()).Message, StringComparison.Ordinal);
         Assert.True(SpinWait.SpinUntil(() => _core.Releases.Count == 1, Patience));
         _core.Stored.RemoveAt(1);
-        using ClientReply next = Get(Patience);
-        Assert.Equal(-1, Read(next, 0).IndexOfAnyExcept((byte)7));
+        using ClientReply next = Get();
+        Assert.Equal(-1, MemoryServer.Bytes(next, 0).IndexOfAnyExcept((byte)7));
     }
 
     private ReadOnlyMemory<byte> Options()
@@ -98,14 +98,9 @@ public sealed unsafe class GatewayServerTests : IDisposable
         return buffer.WrittenMemory;
     }
 
-    private ClientReply Get(TimeSpan timeout)
+    private ClientReply Get()
     {
-        using SteppedCall call = _remote.Begin(new ClientRequest((ushort)MessageType.Get, _header.Segment, [], timeout));
-        ClientReply? reply = null;
-        while (reply is null)
-            reply = call.Step(timeout);
-        return reply;
+        using SteppedCall call = _remote.Begin(new ClientRequest((ushort)MessageType.Get, _header.Segment, [], Patience));
+        return call.Finish();
     }
-
-    private static Span<byte> Read(ClientReply reply, int frame) => new(reply.Frames[frame].Bytes.Pointer, (int)reply.Frames[frame].Bytes.Length);
 }
