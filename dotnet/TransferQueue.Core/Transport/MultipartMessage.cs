@@ -174,7 +174,7 @@ internal sealed unsafe class MultipartMessage : IDisposable
 
     private void CopyPayload(IReadOnlyList<NativeSegment> segments)
     {
-        bool streaming = Bytes >= CopyKernels.StreamingBytes;
+        var copy = new BulkCopy();
         int frame = 0;
         long filled = 0;
         foreach (NativeSegment segment in segments)
@@ -186,9 +186,10 @@ internal sealed unsafe class MultipartMessage : IDisposable
                 if (this[frame].Length > 0)
                     break;
             }
-            CopyKernels.Copy(segment.Pointer, Segment(frame).Pointer + filled, segment.Length, streaming);
+            copy.Add(segment, Segment(frame).Pointer + filled);
             filled += segment.Length;
         }
+        copy.Run();
     }
 
     private void Release()
