@@ -1,5 +1,6 @@
 using TransferQueue.Columns;
 using TransferQueue.Protocol;
+using TransferQueue.Tests.Memory;
 using Xunit;
 
 namespace TransferQueue.Tests.Columns;
@@ -47,10 +48,7 @@ public sealed class BatchMetaAllocationTests
     private static long Allocated(string operation, int rows, int fields)
     {
         var batch = Batch(rows, fields);
-        ByName[operation](batch);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        ByName[operation](batch);
-        return GC.GetAllocatedBytesForCurrentThread() - before;
+        return ThreadAllocations.By(() => ByName[operation](batch));
     }
 
     private static BatchMeta Batch(int rows, int fields) => BatchMeta.Create(

@@ -118,10 +118,12 @@ public sealed unsafe class NativeBufferPoolTests
     {
         using var pool = new NativeBufferPool();
         pool.Rent(50_000).Dispose();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
-            pool.Rent(50_000).Dispose();
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        long allocated = ThreadAllocations.By(() =>
+        {
+            for (int i = 0; i < 1000; i++)
+                pool.Rent(50_000).Dispose();
+        });
+        Assert.Equal(0, allocated);
         Assert.Equal(1, pool.CreatedCount);
     }
 }
